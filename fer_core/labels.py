@@ -1,0 +1,16 @@
+"""The seven expressions, in the one order that every array of this project uses."""
+
+from typing import Literal
+
+Expression = Literal["anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"]
+
+EXPRESSIONS: tuple[Expression, ...] = (
+    "anger",
+    "disgust",
+    "fear",
+    "happiness",
+    "neutral",
+    "sadness",
+    "surprise",
+)
+"""Index in this tuple = class index in labels, logits and confusion matrices."""
