@@ -1,0 +1,45 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check install lab research lock format clean
+BIN := .venv/bin
+export MPLBACKEND := Agg
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/installed-search  ## render faces, search, print the front, write a report (about 20 minutes on 2 cores)
+	$(BIN)/fer-data render faces
+	@if [ -d studies/demo ]; then $(BIN)/fer-search resume demo; else $(BIN)/fer-search run examples/demo.toml; fi
+	$(BIN)/fer-search front demo
+	$(BIN)/fer-search report demo
+
+test: check  ## everything that the gate runs: check, then all tests
+	$(BIN)/pytest
+
+check: .venv/installed-dev  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: .venv/installed-search  ## a machine that runs searches: everything but the developers' tools
+lab: .venv/installed-lab  ## a lab host: phones only, neither torch nor ray
+research: .venv/installed-research  ## a researcher's laptop: query fronts and read reports
+
+.venv/bin/python:
+	@python=$$(scripts/find_python.sh) && echo "creating .venv with $$python" && "$$python" -m venv .venv
+
+.venv/installed-%: locks/%.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r locks/$*.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+format: .venv/installed-dev  ## rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/installed-dev  ## write locks/*.txt from what .venv holds
+	$(BIN)/python scripts/lock.py
+
+clean:  ## remove the environment and caches (studies and faces stay)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
