@@ -1,0 +1,125 @@
+"""What a face set is, as values: examples that an adapter lists, and images that a loader decoded. NumPy only."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.errors import ConfigError
+from fer_core.labels import EXPRESSIONS, Expression
+
+POPULATIONS = ("children", "adults")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One photograph on disk and what its name says about it.
+
+    ``""`` (and ``None`` for ``mouth_open``) mean unknown. ``population`` is ``"children"``,
+    ``"adults"`` or ``""``, ``sex`` is ``"F"``, ``"M"`` or ``""``.
+    """
+
+    path: Path
+    expression: Expression
+    subject: str = ""
+    group: str = ""
+    population: str = ""
+    sex: str = ""
+    mouth_open: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or folder that was not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an adapter found in a folder, in the order of the sorted paths."""
+
+    examples: tuple[Example, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Decoded faces: one row per image in every array.
+
+    ``images`` is uint8 (n, size, size, 3) in RGB, usually a read-only memory map. ``labels`` is int64
+    (n,) with indices into ``fer_core.labels.EXPRESSIONS``; ``subjects``, ``groups`` and ``populations`` are
+    string arrays (n,) where ``""`` is an unknown group or population. An image whose subject is unknown is
+    a subject of its own, so subject-wise statistics become image-wise ones. ``mouth_open`` is int8 (n,): 1, 0, or -1
+    for unknown. ``digest`` identifies pixels and annotations (hex SHA-256). ``synthetic`` is true as soon as one image
+    comes from a rendered set. ``skipped`` lists what could not be used.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    subjects: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    populations: NDArray[np.str_]
+    mouth_open: NDArray[np.int8]
+    digest: str
+    synthetic: bool = False
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def size(self) -> int:
+        """The side of the square images in pixels."""
+        return int(self.images.shape[1])
+
+    @cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        """Images per class, int64 (7,), in the order of ``EXPRESSIONS``."""
+        return np.bincount(self.labels, minlength=len(EXPRESSIONS))
+
+    def take(self, rows: NDArray[Any]) -> "FaceSet":
+        """Return the images at *rows* (indices, or a boolean mask of length n) as a set of their own.
+
+        A contiguous ascending range stays a view of the memory map; anything else copies its images. The
+        digest of the result follows from this set's digest and the rows.
+        """
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.asarray(rows, dtype=np.int64)
+        if len(index) == len(self) and np.array_equal(index, np.arange(len(self))):
+            return self
+        contiguous = len(index) > 0 and index[0] >= 0 and bool(np.all(np.diff(index) == 1))
+        where: Any = slice(int(index[0]), int(index[-1]) + 1) if contiguous else index
+        digest = hashlib.sha256(self.digest.encode() + index.astype("<i8").tobytes()).hexdigest()
+        return FaceSet(
+            images=self.images[where],
+            labels=self.labels[where],
+            subjects=self.subjects[where],
+            groups=self.groups[where],
+            populations=self.populations[where],
+            mouth_open=self.mouth_open[where],
+            digest=digest,
+            synthetic=self.synthetic,
+            skipped=self.skipped,
+        )
+
+    def of_population(self, population: str) -> "FaceSet":
+        """Return the images of ``"children"`` or ``"adults"``; ``"all"`` returns every image, known or not.
+
+        Raises:
+            ConfigError: *population* is another word, or the set shows nobody of it.
+        """
+        if population == "all":
+            return self
+        if population not in POPULATIONS:
+            raise ConfigError(f"population {population!r} is unknown: use 'children', 'adults' or 'all'")
+        mask = self.populations == population
+        if not mask.any():
+            raise ConfigError(
+                f"the training data show no {population}: set population = {population!r} on a source that does"
+            )
+        return self.take(mask)
