@@ -26,7 +26,6 @@ LEFT_OUT = {
     "alembic": "Optuna's SQL storage is not used: the ledger is ours",
     "sqlalchemy": "the same",
     "mako": "the same",
-    "colorlog": "the same",
 }
 
 
