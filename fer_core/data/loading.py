@@ -82,6 +82,7 @@ def load_faces(sources: Sequence[DataSource], size: int, cache: Path, *, progres
     """
     if not sources:
         raise DataError("no data source is given: name at least one folder of faces")
+    sources = [source.model_copy(update={"path": source.path.resolve()}) for source in sources]
     listings = [list_source(source) for source in sources]
     rows = [
         _Row(example, example.subject or f"{number}:{example.path.relative_to(source.path).as_posix()}")
@@ -109,7 +110,7 @@ def _key(rows: Sequence[_Row], size: int) -> str:
         except OSError as error:
             raise DataError(f"{row.example.path}: cannot be read: {error.strerror}") from error
         example = row.example
-        parts = (example.path.resolve(), stat.st_size, stat.st_mtime_ns, example.expression, row.subject)
+        parts = (example.path, stat.st_size, stat.st_mtime_ns, example.expression, row.subject)
         digest.update("\0".join(map(str, (*parts, example.group, example.population, example.mouth_open))).encode())
     return digest.hexdigest()
 
