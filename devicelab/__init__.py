@@ -1,0 +1,1 @@
+"""PHONES: devices, leases, measurements, drivers. No torch, ray or optuna in here."""

@@ -1,0 +1,1 @@
+"""Drivers: each turns the verbs of ``devicelab.protocols.Driver`` into something one kind of phone does."""

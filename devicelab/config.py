@@ -1,0 +1,94 @@
+"""The lab as configuration: ``lab.toml`` read into strict, frozen values.
+
+    # lab.toml: measure with  fer-lab measure model.tflite --lab lab.toml
+    [[devices]]
+    driver = "simulated"
+    name = "moto-g6-1"
+
+    [[devices]]
+    driver = "simulated"
+    name = "moto-g6-2"
+    noise = "noisy"
+
+The numbers of the simulated phone are assumptions, each one a key here; where they come from
+stands beside them.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from devicelab.device import Value
+from devicelab.errors import ConfigError
+
+NoiseName = Literal["silent", "quiet", "noisy", "bad"]
+
+
+class SimulatedPhone(Value):
+    """A simulated Moto G6. The same ``seed`` and ``name`` always make the same phone.
+
+    ``factor_sd`` is the spread between phones of one product (relative standard deviation),
+    ``ambient_c`` the room's temperature in Celsius, ``battery_percent`` the charge it starts with.
+    """
+
+    driver: Literal["simulated"] = "simulated"
+    name: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    noise: NoiseName = "quiet"
+    factor_sd: Annotated[float, Field(ge=0, le=0.2)] = 0.02
+    ambient_c: Annotated[float, Field(ge=-20, le=60)] = 24.0
+    battery_percent: Annotated[float, Field(ge=0, le=100)] = 60.0
+
+
+class LabConfig(Value):
+    """A lab: its phones, and how long a lease lives without being renewed (seconds)."""
+
+    devices: Annotated[tuple[SimulatedPhone, ...], Field(min_length=1)]
+    lease_seconds: Annotated[float, Field(gt=0)] = 1800.0
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [device.name for device in self.devices]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two devices are named {twice[0]!r}")
+        return self
+
+    @classmethod
+    def simulated(cls, devices: int = 2, seed: int = 0) -> "LabConfig":
+        """Return a lab of *devices* simulated Moto G6, each with a character of its own drawn from *seed*.
+
+        Raises:
+            ConfigError: *devices* is below 1 or *seed* below 0.
+        """
+        names = [f"moto-g6-{number}" for number in range(1, devices + 1)]
+        try:
+            return cls(devices=tuple(SimulatedPhone(name=name, seed=seed) for name in names))
+        except ValidationError as error:
+            raise ConfigError(f"simulated lab: {_first_reason(error)}") from None
+
+    @classmethod
+    def load(cls, path: Path) -> "LabConfig":
+        """Read the lab.toml at *path*.
+
+        Raises:
+            ConfigError: the file is missing, is not TOML, or has a key or value that cannot be right.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {_first_reason(error)}") from None
+
+
+def _first_reason(error: ValidationError) -> str:
+    """Return "key: reason" of the first thing wrong, in one line."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {reason}" if key else reason
