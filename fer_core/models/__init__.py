@@ -1,0 +1,1 @@
+"""The five networks: built from a spec, given weights, rewritten for export."""

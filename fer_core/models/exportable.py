@@ -1,0 +1,125 @@
+"""The same function in fewer words: a network rewritten so that converters translate it cleanly.
+
+What is trained and what is exported compute the same numbers. The copy avoids four constructs:
+
+* ``Hardsigmoid``, which converters turn into an operator without an integer version: relu6(x + 3) / 6.
+* 'same' padding computed from the size of the input at run time: fixed paddings for one input size.
+* Max pooling over a border of -infinity, which integer quantization cannot represent: the edge is repeated instead
+  (the maximum of a window does not change when a member is repeated).
+* NASNet's average pooling of 1x1 windows with stride 2, a subsampling in disguise: a 1x1 convolution with stride 2.
+"""
+
+import copy
+
+import torch
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import pad_same_arg
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
+from timm.models.nasnet import CellStem1, FirstCell
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that every torch user knows
+
+
+class _ReLU6Gate(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu6(x + 3.0) * (1.0 / 6.0)
+
+
+class _EdgePad(nn.Module):
+    """Repeats the last row and column, and the first ones where the padding asks for it."""
+
+    def __init__(self, padding: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.left, self.right, self.top, self.bottom = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([x[:, :, :1]] * self.top + [x] + [x[:, :, -1:]] * self.bottom, dim=2)
+        return torch.cat([x[:, :, :, :1]] * self.left + [x] + [x[:, :, :, -1:]] * self.right, dim=3)
+
+
+class _Crop(nn.Module):
+    """Drops the first row and column."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, 1:, 1:]
+
+
+def exportable(model: nn.Module, input_size: int) -> nn.Module:
+    """Return a copy of *model* in evaluation mode, equal to it for images (n, 3, input_size, input_size).
+
+    *model* is left untouched. Equal up to rounding in float32.
+    """
+    model = copy.deepcopy(model).cpu().eval()
+    sides = _input_sides(model, input_size)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            replacement = _rewritten(child, sides.get(child, 0))
+            if replacement is not None:
+                setattr(parent, name, replacement)
+        if isinstance(parent, (CellStem1, FirstCell)):
+            _subsample(parent, sides[parent.path_2])
+    return model.eval()
+
+
+def _input_sides(model: nn.Module, input_size: int) -> dict[nn.Module, int]:
+    """Return the side, in pixels, of the square feature map that each module receives."""
+    sides: dict[nn.Module, int] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].ndim == 4:
+            sides[module] = int(inputs[0].shape[-1])
+
+    hooks = [module.register_forward_pre_hook(note) for module in model.modules()]
+    with torch.inference_mode():
+        model(torch.zeros(1, 3, input_size, input_size))
+    for hook in hooks:
+        hook.remove()
+    return sides
+
+
+def _rewritten(module: nn.Module, side: int) -> nn.Module | None:
+    """Return the equal of *module* for an input of *side* pixels, or ``None`` where it may stay."""
+    match module:
+        case nn.Hardsigmoid():
+            return _ReLU6Gate()
+        case Conv2dSame():
+            plain = nn.Conv2d(
+                module.in_channels,
+                module.out_channels,
+                module.kernel_size,
+                module.stride,
+                groups=module.groups,
+                bias=module.bias is not None,
+            )
+            plain.load_state_dict(module.state_dict())
+            return nn.Sequential(nn.ZeroPad2d(_padding(module, side)), plain)
+        case MaxPool2dSame():
+            return nn.Sequential(_EdgePad(_padding(module, side)), nn.MaxPool2d(module.kernel_size, module.stride))
+        case AvgPool2dSame():
+            pool = nn.AvgPool2d(module.kernel_size, module.stride)
+            return nn.Sequential(nn.ZeroPad2d(_padding(module, side)), pool)
+        case _:
+            return None
+
+
+def _padding(module: nn.Module, side: int) -> tuple[int, int, int, int]:
+    left, right, top, bottom = pad_same_arg((side, side), module.kernel_size, module.stride)
+    return left, right, top, bottom
+
+
+def _subsample(cell: nn.Module, side: int) -> None:
+    """Turn the two half-resolution paths of a NASNet *cell* into strided 1x1 convolutions.
+
+    The second path looks one pixel further to the lower right. With an odd *side* that is a pixel outside: zero.
+    """
+    outside = [nn.ZeroPad2d((0, 1, 0, 1))] if side % 2 else []
+    first, second = (_strided(cell.get_submodule(name)) for name in ("path_1.conv", "path_2.conv"))
+    cell.path_1 = first
+    cell.path_2 = nn.Sequential(_Crop(), *outside, second)
+
+
+def _strided(conv: nn.Module) -> nn.Conv2d:
+    weight = conv.get_parameter("weight")
+    strided = nn.Conv2d(weight.shape[1], weight.shape[0], 1, stride=2, bias=False)
+    strided.weight = weight
+    return strided

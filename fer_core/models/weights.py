@@ -1,0 +1,99 @@
+"""Weights from outside: timm's ImageNet weights, or a state-dict file of the user's own."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fer_core.errors import ConfigError
+from fer_core.specs import ArchitectureName
+
+HEAD = ("classifier.weight", "classifier.bias")
+
+
+def load_imagenet(model: nn.Module, name: ArchitectureName) -> None:
+    """Give *model* timm's pretrained ImageNet weights; a classifier of another shape keeps its own.
+
+    The weights expect (pixel / 255 - mean) / std. Our input is pixel / 127.5 - 1, so scale and shift go into the
+    first convolution and the batch norm behind it (exact but for the one-pixel border, where padding is zero).
+
+    Raises:
+        ConfigError: there are no such weights, or they cannot be downloaded.
+    """
+    if name == "nasnet_mobile":
+        raise ConfigError(
+            'weights: timm has no ImageNet weights for nasnet_mobile; use weights = "none" or a path to a state dict'
+        )
+    try:
+        pretrained = timm.create_model(name, pretrained=True)
+    except Exception as error:  # the hub client raises errors of several libraries, all of them meaning the same here
+        raise ConfigError(
+            f"weights: the ImageNet weights of {name} cannot be downloaded ({type(error).__name__}: {error}). "
+            'Connect to the internet once, or use weights = "none" or a path to a state dict'
+        ) from error
+    config = pretrained.pretrained_cfg
+    state = _with_our_input(pretrained.state_dict(), config["mean"], config["std"])
+    _fit(model, state, f"ImageNet weights of {name}")
+
+
+def load_state(model: nn.Module, path: str) -> None:
+    """Give *model* the weights in the file at *path* (.pth, .pt or .safetensors).
+
+    A classifier of another shape keeps its own weights; every other tensor must be there and fit.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or holds other tensors than *model*.
+    """
+    _fit(model, _read(Path(path)), path)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise ConfigError(f"weights: {path} is not a file; give the path of a .pth or .safetensors state dict")
+    try:
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        raise ConfigError(f"weights: {path} is not a readable state dict ({error})") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ConfigError(f"weights: {path} holds something other than a dict of tensors; save model.state_dict()")
+    return state
+
+
+def _with_our_input(state: Mapping[str, Tensor], mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Tensor]:
+    """Return *state* for input x = pixel / 127.5 - 1 instead of (pixel / 255 - mean) / std = scale * x + shift."""
+    means, deviations = torch.tensor(mean), torch.tensor(std)
+    scale, shift = 0.5 / deviations, (0.5 - means) / deviations
+    weight = state["conv_stem.weight"]
+    constant = (weight * shift[:, None, None]).sum((1, 2, 3))
+    return dict(state) | {
+        "conv_stem.weight": weight * scale[:, None, None],
+        "bn1.running_mean": state["bn1.running_mean"] - constant,
+    }
+
+
+def _fit(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load *state* into *model*, all or nothing, but for a classifier of another shape."""
+    own = model.state_dict()
+    state = dict(state)
+    if any(name in state and state[name].shape != own[name].shape for name in HEAD):
+        state |= {name: own[name] for name in HEAD}
+    for name, tensor in own.items():
+        if name not in state:
+            raise ConfigError(f"weights: {source} lacks the tensor {name}; it belongs to another architecture")
+        if state[name].shape != tensor.shape:
+            raise ConfigError(
+                f"weights: {source}: tensor {name} has shape {tuple(state[name].shape)}, "
+                f"the network needs {tuple(tensor.shape)}"
+            )
+    if unknown := sorted(state.keys() - own.keys()):
+        raise ConfigError(f"weights: {source} holds the tensor {unknown[0]}, which the network does not have")
+    model.load_state_dict(state)
