@@ -163,6 +163,7 @@ def _await_ready(running: Running, child: "subprocess.Popen[bytes]", state: Path
         if child.poll() is not None:
             break
         if _ray_status(running.address) is not None:
+            child.returncode = 0  # let go: the head outlives this process, so its handle must not warn
             return
         time.sleep(0.5)
     if (process := _process(running)) is not None:

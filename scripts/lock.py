@@ -6,7 +6,6 @@ A lock is the closure of an extra's requirements over the metadata of installed 
 ``pip install --no-deps``, so what ``LEFT_OUT`` names never arrives. No lock names an address of a package registry.
 """
 
-import re
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
