@@ -85,7 +85,7 @@ def load_faces(sources: Sequence[DataSource], size: int, cache: Path, *, progres
     sources = [source.model_copy(update={"path": source.path.resolve()}) for source in sources]
     listings = [list_source(source) for source in sources]
     rows = [
-        _Row(example, example.subject or f"{number}:{example.path.relative_to(source.path).as_posix()}")
+        _Row(example, example.subject or f"{number}:{str(example.path).removeprefix(str(source.path))}")
         for number, (source, listing) in enumerate(zip(sources, listings, strict=True))
         for example in listing.examples
     ]

@@ -16,8 +16,8 @@ class DataSource(Spec):
     children) or ``"folders"`` (``<path>/<split>/<label>/<name>``). ``split`` and ``subject_pattern`` belong to
     ``"folders"``: the latter is a regular expression, searched in ``<label>/<name>``, with a named group
     ``subject`` and, if the names tell, ``group`` and ``sex``. ``population`` says whom a ``"folders"``
-    source shows; ``"all"`` means mixed or unknown. ``pacific_islanders`` is the group that CAFE's code PI is counted in: the
-    published group sizes put it inside Asian (AS).
+    source shows; ``"all"`` means mixed or unknown. ``pacific_islanders`` is the group that CAFE's
+    code PI is counted in: the published group sizes put it inside Asian (AS).
     """
 
     layout: Literal["cafe", "folders"]
