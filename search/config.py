@@ -1,0 +1,328 @@
+"""What a study is, as a frozen value read from study.toml.
+
+The *meaning* of a study (space, data, objectives, constraints, seed, kind of phone) has a digest
+of its own; the budget may change between a run and its resumption, the meaning never. Ranges are
+written here, the shape of the space (which key depends on which) in ``search.space``.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from fer_core.data.sources import DataSource
+from fer_core.specs import (
+    ArchitectureName,
+    Augmentation,
+    CompressionSpec,
+    Population,
+    Pruning,
+    Quantization,
+    Spec,
+    TrainingSpec,
+)
+from search.candidate import digest_of
+from search.objectives import Constraint, ObjectiveName
+from search.toml import read_toml, validated
+
+DEFAULT_REFERENCE_LATENCY_MS = 1000.0
+"""Corner of the hypervolume where the study sets no latency bound: a second is useless on any phone."""
+
+
+class Range(Spec):
+    """Numbers from ``low`` to ``high``, both included; in steps, or on a logarithmic scale, or neither."""
+
+    low: float
+    high: float
+    step: Annotated[float, Field(gt=0)] | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"impossible range: low ({self.low:g}) must be below high ({self.high:g})")
+        if self.log and self.step is not None:
+            raise ValueError("a range has a step or is logarithmic, not both")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range starts above 0, got low = {self.low:g}")
+        if self.step is not None:
+            steps = (self.high - self.low) / self.step
+            if abs(steps - round(steps)) > 1e-9 * max(1.0, steps):
+                raise ValueError(f"high ({self.high:g}) is not low ({self.low:g}) plus whole steps of {self.step:g}")
+        return self
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, dict | Range):
+        return "range"
+    return "choices" if isinstance(value, list | tuple) else "value"
+
+
+def _distinct[T](choices: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(choices)) < len(choices):
+        raise ValueError("a choice is listed twice")
+    return choices
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _none_by_name(value: object) -> object:
+    return None if value == "none" else value
+
+
+type Setting = Annotated[
+    Annotated[float, Tag("value")]
+    | Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_distinct), Tag("choices")]
+    | Annotated[Range, Tag("range")],
+    Discriminator(_kind),
+]
+"""A number, a list of numbers to choose from, or a range ``{low, high, step | log}``."""
+
+type Weights = Annotated[
+    Annotated[str, Tag("one")] | Annotated[dict[ArchitectureName, str], Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
+]
+"""What networks start from: one answer for all, or a table by architecture."""
+
+type Choices[T] = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_distinct)]
+"""One choice or a list of choices, none twice."""
+
+
+def _numbers(setting: object) -> tuple[float, ...]:
+    """Return every number that stands in *setting*."""
+    match setting:
+        case Range(low=low, high=high, step=step):
+            return (low, high) if step is None else (low, high, step)
+        case tuple():
+            return setting
+        case _:
+            return (float(str(setting)),)
+
+
+def _check_setting(setting: object, owner: type[Spec], key: str) -> None:
+    """Refuse a *setting* with a number that the field *key* of *owner* would refuse."""
+    field = owner.model_fields[key]
+    annotation: Any = Annotated[field.annotation, field]
+    adapter: TypeAdapter[object] = TypeAdapter(annotation)
+    for number in _numbers(setting):
+        try:
+            adapter.validate_python(number)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            raise ValueError(f"{message[0].lower()}{message[1:]}, got {number:g}") from None
+
+
+class TrainingSpace(Spec):
+    """The training recipe: each key a value, a list of choices, or a range. Meanings: ``TrainingSpec``."""
+
+    epochs: Setting = 8
+    batch_size: Setting = 64
+    learning_rate: Setting = 2e-3
+    weight_decay: Setting = 1e-2
+    label_smoothing: Setting = 0.05
+    class_balance: Setting = 0.5
+    augmentation: Choices[Augmentation] = ("light",)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_the_spec(cls, setting: object, info: ValidationInfo) -> object:
+        if info.field_name != "augmentation":
+            _check_setting(setting, TrainingSpec, str(info.field_name))
+        return setting
+
+
+class SpaceConfig(Spec):
+    """The choices and ranges of each key; which keys apply when is told by ``search.space``.
+
+    ``clusters`` holds ``None`` for "no weight clustering" (``"none"`` in TOML, which has no null).
+    ``weights`` is one setting for all architectures or a table by architecture (the rest start from
+    ``"none"``); see ``ArchitectureSpec.weights``. ``pruning_ratio`` applies where pruning is not
+    ``"none"``, ``fine_tune_epochs`` where a network is pruned or clustered.
+    """
+
+    architecture: Choices[ArchitectureName]
+    input_size: Choices[Annotated[int, Field(ge=32, le=320, multiple_of=16)]] = (96,)
+    weights: Weights = "none"
+    population: Choices[Population] = ("all",)
+    pruning: Choices[Pruning] = ("none",)
+    pruning_ratio: Setting = 0.5
+    clusters: Choices[Annotated[Annotated[int, Field(ge=2, le=256)] | None, BeforeValidator(_none_by_name)]] = (None,)
+    quantization: Choices[Quantization] = ("float32",)
+    fine_tune_epochs: Setting = 1
+    calibration_images: Annotated[int, Field(ge=1, le=1000)] = 100
+    threads: Choices[Literal[1, 2, 4, 8]] = (1,)
+    training: TrainingSpace = TrainingSpace()
+
+    @field_validator("pruning_ratio", "fine_tune_epochs", mode="after")
+    @classmethod
+    def _within_the_spec(cls, setting: Setting, info: ValidationInfo) -> Setting:
+        _check_setting(setting, CompressionSpec, str(info.field_name))
+        if info.field_name == "pruning_ratio":
+            lowest = setting.low if isinstance(setting, Range) else min(_numbers(setting))
+            if lowest <= 0:
+                raise ValueError('must be above 0; add "none" to pruning for networks that are not pruned')
+        return setting
+
+    def weights_of(self, architecture: ArchitectureName) -> str:
+        """Return what *architecture* starts from: ``"none"``, ``"imagenet"`` or a path."""
+        return self.weights if isinstance(self.weights, str) else self.weights.get(architecture, "none")
+
+
+class Budget(Spec):
+    """How much a study may spend; the only part that a resumption may change.
+
+    ``trials`` counts every trial that was handed out, in all runs together. ``wall_minutes`` bounds
+    one run: no trial starts after it.
+    """
+
+    trials: Annotated[int, Field(ge=1)] = 20
+    concurrency: Annotated[int, Field(ge=1)] = 2
+    wall_minutes: Annotated[float, Field(gt=0)] | None = None
+
+
+class SamplerConfig(Spec):
+    """Who proposes candidates, after ``startup_trials`` that cover the space evenly."""
+
+    name: Literal["tpe", "nsga2", "random"] = "tpe"
+    startup_trials: Annotated[int, Field(ge=0)] = 10
+
+
+class EarlyStopping(Spec):
+    """Asynchronous successive halving: from ``grace_epochs`` on, only the best 1/``reduction_factor`` go on."""
+
+    kind: Literal["asha"] = "asha"
+    grace_epochs: Annotated[int, Field(ge=1)] = 1
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+
+
+class Reference(Spec):
+    """The corner from which hypervolume is measured; fixed for a study so that its history can be compared.
+
+    ``latency_ms`` left out: the latency constraint, else 1000 ms.
+    """
+
+    f1: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    gap: Annotated[float, Field(gt=0, le=1)] = 1.0
+    latency_ms: Annotated[float, Field(gt=0)] | None = None
+
+
+class DataConfig(Spec):
+    """Whose faces judge the candidates, and whose faces train them."""
+
+    evaluation: DataSource
+    training: Annotated[tuple[DataSource, ...], Field(min_length=1)]
+
+
+class LabConfigChoice(Spec):
+    """Where latency is measured: a number of simulated phones, or a lab described by a TOML file of its own."""
+
+    devices: Annotated[int, Field(ge=1)] | None = None
+    config: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.devices is not None and self.config is not None:
+            raise ValueError("set devices (simulated phones) or config (the lab's file), not both")
+        return self
+
+    @property
+    def simulated_devices(self) -> int:
+        """Number of simulated phones; 0 when a lab's file is named."""
+        return 0 if self.config is not None else self.devices or 2
+
+
+class StudyConfig(Spec):
+    """A study.toml. ``root`` is the folder that relative paths start from: the file's own where it is left out."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    root: Path | None = None
+    objectives: Choices[ObjectiveName] = ("f1", "gap", "latency")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    budget: Budget = Budget()
+    sampler: SamplerConfig = SamplerConfig()
+    constraints: Constraint = Constraint()
+    reference: Reference = Reference()
+    early_stopping: EarlyStopping | None = None
+    data: DataConfig
+    space: SpaceConfig
+    lab: LabConfigChoice = LabConfigChoice()
+
+    @field_validator("constraints", mode="after")
+    @classmethod
+    def _bounds_above_zero(cls, constraints: Constraint) -> Constraint:
+        for key, bound in constraints:
+            if bound is not None and bound <= 0:
+                raise ValueError(f"{key} = {bound:g} is a bound that nothing can keep; it must be above 0")
+        return constraints
+
+    @model_validator(mode="after")
+    def _populations_exist(self) -> Self:
+        shown = {"children" if source.layout == "cafe" else source.population for source in self.data.training}
+        for population in self.space.population:
+            if population != "all" and not shown & {population, "all"}:
+                raise ValueError(
+                    f"space.population asks for {population!r}, but no data.training source shows them; "
+                    f"add one with population = {population!r}"
+                )
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> "StudyConfig":
+        """Read the study at *path*; all its paths become absolute.
+
+        Raises:
+            ConfigError: ``file: key: reason``, one line.
+        """
+        config = validated(cls, read_toml(path), path)
+        return config.below(config.root or path.resolve().parent)
+
+    def below(self, root: Path) -> "StudyConfig":
+        """Return this study with *root* before every relative path."""
+
+        def moved(source: DataSource) -> DataSource:
+            return source.model_copy(update={"path": root / source.path})
+
+        data = DataConfig(evaluation=moved(self.data.evaluation), training=tuple(map(moved, self.data.training)))
+        weights: Weights
+        if isinstance(self.space.weights, str):
+            weights = _weights_below(root, self.space.weights)
+        else:
+            weights = {name: _weights_below(root, given) for name, given in self.space.weights.items()}
+        lab = self.lab if self.lab.config is None else self.lab.model_copy(update={"config": root / self.lab.config})
+        space = self.space.model_copy(update={"weights": weights})
+        return self.model_copy(update={"root": root, "data": data, "space": space, "lab": lab})
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the study's meaning: what a resumption must not change. Paths count relative to ``root``."""
+        root = self.root or Path()
+        plain = self.model_dump(mode="json", include={"space", "data", "objectives", "constraints", "seed"})
+        for source in (plain["data"]["evaluation"], *plain["data"]["training"]):
+            source["path"] = Path(os.path.relpath(source["path"], root)).as_posix()
+        return digest_of(plain, "phones" if self.lab.config else "simulated")
+
+    @property
+    def reference_point(self) -> dict[ObjectiveName, float]:
+        """The reference value of every objective of this study, in its unit (fractions, milliseconds)."""
+        latency = self.reference.latency_ms or self.constraints.latency_ms or DEFAULT_REFERENCE_LATENCY_MS
+        corner: dict[ObjectiveName, float] = {"f1": self.reference.f1, "gap": self.reference.gap, "latency": latency}
+        return {name: corner[name] for name in self.objectives}
+
+
+def _weights_below(root: Path, weights: str) -> str:
+    return weights if weights in {"none", "imagenet"} else str(root / weights)
