@@ -262,6 +262,13 @@ class StudyConfig(Spec):
     space: SpaceConfig
     lab: LabConfigChoice = LabConfigChoice()
 
+    @field_validator("root", mode="after")
+    @classmethod
+    def _root_is_absolute(cls, root: Path | None) -> Path | None:
+        if root is not None and not root.is_absolute():
+            raise ValueError(f"must be an absolute path, got {str(root)!r}; leave it out for the file's own folder")
+        return root
+
     @field_validator("constraints", mode="after")
     @classmethod
     def _bounds_above_zero(cls, constraints: Constraint) -> Constraint:
