@@ -78,7 +78,7 @@ def hypervolume(values: Floats, directions: Sequence[Direction], reference: Sequ
 
 def hypervolume_history(record: StudyRecord) -> tuple[tuple[int, float], ...]:
     """Return (complete trials so far, hypervolume share) after each complete trial, in the order of their endings."""
-    trials = sorted(record.complete, key=lambda trial: (trial.told_at or trial.asked_at, trial.number))
+    trials = [record.trials[number] for number in record.told if record.trials[number].state == "complete"]
     values = _values(trials, record.config)
     directions, reference = _axes(record.config)
     return tuple(

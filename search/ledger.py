@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -88,6 +89,15 @@ def _m1_events(database: sqlite3.Connection) -> None:
         END""")
 
 
+type Clock = Callable[[], datetime]
+"""Tells the time with its zone."""
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time: the one place in this room that reads it."""
+    return datetime.now(UTC)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_m1_events,)
 """A ledger at schema version n has seen the first n of these; one is never edited after a release."""
 
@@ -98,14 +108,15 @@ class Ledger:
     Read-only ledgers never wait for the driver and never change the file.
     """
 
-    def __init__(self, path: Path, database: sqlite3.Connection, lock: TextIO | None) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection, lock: TextIO | None, clock: Clock) -> None:
         """Not for callers: ``create`` and ``open`` make ledgers."""
         self.path = path
+        self._clock = clock
         self._database = database
         self._lock = lock
 
     @classmethod
-    def create(cls, path: Path, opened: StudyOpened) -> Self:
+    def create(cls, path: Path, opened: StudyOpened, *, clock: Clock = utc_now) -> Self:
         """Return a new ledger at *path*, open for writing, with *opened* as its first event.
 
         Raises:
@@ -116,7 +127,7 @@ class Ledger:
         lock = _locked(path)
         try:
             with _told_as_ledger_errors(path):
-                ledger = cls(path, _connected(path), lock)
+                ledger = cls(path, _connected(path), lock, clock)
                 ledger._refuse_a_second_opening(opened)
                 ledger.append(opened)
                 return ledger
@@ -125,7 +136,7 @@ class Ledger:
             raise
 
     @classmethod
-    def open(cls, path: Path, *, readonly: bool = False) -> Self:
+    def open(cls, path: Path, *, readonly: bool = False, clock: Clock = utc_now) -> Self:
         """Return the ledger at *path*; the driver's lock is taken unless *readonly*.
 
         Raises:
@@ -137,23 +148,26 @@ class Ledger:
         lock = None if readonly else _locked(path)
         try:
             with _told_as_ledger_errors(path):
-                return cls(path, _connected(path, readonly=readonly), lock)
+                return cls(path, _connected(path, readonly=readonly), lock, clock)
         except BaseException:
             if lock:
                 lock.close()
             raise
 
     def append(self, event: Event) -> int:
-        """Record *event* and return its sequence number; it is on the disk when this returns.
+        """Record *event*, stamped by the clock if it has no time, and return its sequence number.
+
+        It is on the disk when this returns.
 
         Raises:
             LedgerError: the event cannot follow what is recorded (a trial that is not open is reported or told,
                 one is handed out twice), or the file cannot be written. Nothing was recorded.
         """
         payload = event.model_dump_json(exclude={"at", "kind"})
+        at = event.at or self._clock()
         with _told_as_ledger_errors(self.path, what=_what(event)):
             cursor = self._database.execute(
-                "INSERT INTO events (at, kind, payload) VALUES (?, ?, ?)", (event.at.isoformat(), event.kind, payload)
+                "INSERT INTO events (at, kind, payload) VALUES (?, ?, ?)", (at.isoformat(), event.kind, payload)
             )
         return int(cursor.lastrowid or 0)
 

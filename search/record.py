@@ -5,7 +5,6 @@ Events are facts in the order in which the driver learnt them; ``fold`` turns th
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, TypeAdapter
@@ -17,12 +16,8 @@ from search.errors import LedgerError
 from search.objectives import Outcome, TrialState
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class _Event(Spec):
-    at: AwareDatetime = Field(default_factory=_now)
+    at: AwareDatetime | None = None  # when it was recorded; a ledger's clock says so
 
 
 class StudyOpened(_Event):
@@ -91,7 +86,7 @@ class Report(Spec):
 
     rung: int
     values: dict[str, float]
-    at: AwareDatetime
+    at: AwareDatetime | None
 
 
 class TrialRecord(Spec):
@@ -102,7 +97,7 @@ class TrialRecord(Spec):
     params: dict[str, Any]
     reports: tuple[Report, ...] = ()
     outcome: Outcome | None = None
-    asked_at: AwareDatetime
+    asked_at: AwareDatetime | None
     told_at: AwareDatetime | None = None
 
     @property
@@ -116,17 +111,21 @@ class RunRecord(Spec):
 
     pid: int
     host: str
-    started_at: AwareDatetime
+    started_at: AwareDatetime | None
     ended_at: AwareDatetime | None = None
     reason: str = ""
 
 
 class StudyRecord(Spec):
-    """Everything that is known about a study. ``config`` carries the budget of the last run."""
+    """Everything that is known about a study. ``config`` carries the budget of the last run.
+
+    Trials stand in the order of their numbers, ``told`` in the order in which they ended.
+    """
 
     config: StudyConfig
     opened: StudyOpened
     trials: dict[int, TrialRecord] = Field(default_factory=dict)
+    told: tuple[int, ...] = ()
     runs: tuple[RunRecord, ...] = ()
 
     @property
@@ -197,6 +196,7 @@ class _Folding:
             config=StudyConfig.model_validate(plain),
             opened=self._opened,
             trials={number: self._trial(asked) for number, asked in sorted(self._asked.items())},
+            told=tuple(self._told),
             runs=tuple(self._runs),
         )
 
