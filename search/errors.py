@@ -4,7 +4,8 @@
     ├── ConfigError          a study.toml that cannot be right, with file, key and reason (exit code 2)
     ├── StudyError           a study that is missing, busy, or cannot be resumed as asked (exit code 1)
     │   └── NothingToShow    the study exists and has nothing to answer with yet (exit code 3)
-    └── LedgerError          the record of a study cannot be read or written (exit code 1)
+    ├── LedgerError          the record of a study cannot be read or written (exit code 1)
+    └── ArtifactError        the artifact store cannot be written, for example because the disk is full (exit code 1)
 """
 
 
@@ -32,3 +33,7 @@ class NothingToShow(StudyError):
 
 class LedgerError(SearchError):
     """The record of a study cannot be read or written."""
+
+
+class ArtifactError(SearchError):
+    """The artifact store cannot be written, for example because the disk is full."""

@@ -1,8 +1,8 @@
 """The artifact store: once per key, whole or not at all, repaired when damaged."""
 
 import errno
-import multiprocessing
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,52 +17,61 @@ def _fill(folder: Path) -> None:
     (folder / "model.bin").write_bytes(b"weights")
 
 
-def _compute_slowly(root: Path, tally: Path) -> None:
-    def compute(folder: Path) -> None:
-        with tally.open("a") as stream:
-            stream.write("computed\n")
-        time.sleep(0.2)
-        _fill(folder)
+_COMPUTE_SLOWLY = """
+import sys, time
+from pathlib import Path
+from search.artifacts import ArtifactStore
 
-    entry = ArtifactStore(root).get_or_compute(KEY, compute)
-    assert (entry / "model.bin").read_bytes() == b"weights"
+root, tally = map(Path, sys.argv[1:3])
+
+def compute(folder):
+    with tally.open("a") as stream:
+        stream.write("computed\\n")
+    time.sleep(0.2)
+    (folder / "model.bin").write_bytes(b"weights")
+
+entry = ArtifactStore(root).get_or_compute("ab" * 32, compute)
+assert (entry / "model.bin").read_bytes() == b"weights"
+"""
+
+_HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from search.artifacts import ArtifactStore
+
+store = ArtifactStore(Path(sys.argv[1]))
+with store.locked("ab" * 32):
+    (store.partial("ab" * 32) / "checkpoint").write_text("epoch 3")
+    print("holding", flush=True)
+    time.sleep(60)
+"""
 
 
-def _die_with_the_lock(root: Path, holding: Path) -> None:
-    store = ArtifactStore(root)
-    with store.locked(KEY):
-        (store.partial(KEY) / "checkpoint").write_text("epoch 3")
-        holding.touch()
-        time.sleep(60)
+def _python(script: str, *arguments: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
 
 def test_processes_that_need_the_same_entry_wait_for_one_computation(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
     tally = tmp_path / "tally"
-    workers = [spawn.Process(target=_compute_slowly, args=(tmp_path / "store", tally)) for _ in range(4)]
+    workers = [_python(_COMPUTE_SLOWLY, tmp_path / "store", tally) for _ in range(4)]
     for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(30)
-    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+        worker.communicate(timeout=30)
+    assert [worker.returncode for worker in workers] == [0, 0, 0, 0]
     assert tally.read_text() == "computed\n"
 
 
 def test_a_dead_holder_releases_its_lock_and_leaves_its_partial_work(tmp_path: Path) -> None:
-    holding = tmp_path / "holding"
-    holder = multiprocessing.get_context("spawn").Process(target=_die_with_the_lock, args=(tmp_path / "store", holding))
-    holder.start()
-    while not holding.exists():
-        time.sleep(0.01)
-    holder.kill()
     found: list[str] = []
 
     def go_on(folder: Path) -> None:
         found.append((folder / "checkpoint").read_text())
         _fill(folder)
 
-    ArtifactStore(tmp_path / "store").get_or_compute(KEY, go_on)
-    holder.join(10)
+    with _python(_HOLD_THE_LOCK, tmp_path / "store") as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holding\n"
+        holder.kill()
+        ArtifactStore(tmp_path / "store").get_or_compute(KEY, go_on)
     assert found == ["epoch 3"]
 
 
