@@ -1,0 +1,218 @@
+"""The study: asks the sampler for candidates, and tells it how they ended. All of Optuna is in here.
+
+Optuna's study lives in memory. The truth is the ledger: whatever is asked, reported or told is
+recorded there first, and a new ``Study`` on the same ledger replays it to the same state.
+
+A sampler keeps nothing from one question to the next: for each question it is made anew from
+(seed, trial number, attempt), so its proposal depends only on these and on the history. A study
+that was killed and resumed asks what it would have asked anyway.
+
+How an outcome reaches Optuna:
+
+=========== ======== =====================================================================
+outcome     state    why
+=========== ======== =====================================================================
+complete    COMPLETE with one finite value per objective
+infeasible  COMPLETE with its broken constraints; values that are not known are the worst
+                     possible ones. TPE and NSGA-II rank infeasible trials by their broken
+                     constraints alone, after all feasible ones, and NSGA-II looks at no
+                     trial in another state (optuna 5.0: ``_split_trials`` of the TPE sampler,
+                     ``_constrained_dominates`` of NSGA-II)
+stopped     PRUNED   ended by early stopping: low-fidelity values are never mixed with final
+failed      FAIL     the candidate's fault; samplers ignore it, the ledger has the reason
+=========== ======== =====================================================================
+"""
+
+import math
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import optuna
+from optuna.trial import Trial, TrialState
+
+from search.candidate import Candidate
+from search.config import SamplerConfig, StudyConfig
+from search.errors import StudyError
+from search.ledger import Ledger
+from search.objectives import DIRECTIONS, ObjectiveName, Outcome
+from search.record import TrialAsked, TrialReported, TrialTold
+from search.space import covering_design, suggest
+
+ATTEMPTS = 20
+"""How often the sampler is asked for a candidate that is new, before a known one is taken (the last half at random)."""
+
+WORST: dict[ObjectiveName, float] = {"f1": 0.0, "gap": 1.0, "latency": math.inf}
+"""What Optuna is told where an infeasible trial has no value; no sampler compares it, no ledger holds it."""
+
+
+class Question(NamedTuple):
+    """A trial that was handed out: its number in the study and what to evaluate."""
+
+    number: int
+    candidate: Candidate
+
+
+class Study:
+    """One study on its *ledger*, which is open for writing; what stands in the ledger is replayed first.
+
+    Raises:
+        StudyError: the ledger's trials do not fit the space of *config*.
+    """
+
+    def __init__(self, config: StudyConfig, ledger: Ledger) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._config = config
+        self._ledger = ledger
+        self._optuna = optuna.create_study(directions=[DIRECTIONS[name] for name in config.objectives])
+        self._design = covering_design(config)[: config.sampler.startup_trials]
+        self._live: dict[int, Trial] = {}
+        self._first: dict[str, int] = {}  # candidate digest -> the first trial of that candidate
+        self._outcomes: dict[int, Outcome] = {}
+        self._asked = 0
+        self._dry = False  # nothing new to ask until something is told
+        open_trials: dict[int, Question] = {}
+        for event in ledger.events():
+            if isinstance(event, TrialAsked):
+                self._replay(event)
+                open_trials[event.number] = Question(event.number, event.candidate)
+            elif isinstance(event, TrialTold):
+                self._absorb(event.number, event.outcome)
+                del open_trials[event.number]
+        self._reopened = deque(open_trials[number] for number in sorted(open_trials))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget of trials is spent and every trial that was handed out is told."""
+        return self._asked >= self._config.budget.trials and not self._live
+
+    def ask(self) -> Question | None:
+        """Hand out a trial: first those that an earlier run left open, then new ones.
+
+        A candidate whose outcome is known, or that is being evaluated, is not handed out again: the
+        sampler is asked for another one. When it knows no other and nothing is running, the trial is
+        told at once with the recorded outcome (reason ``"duplicate of trial N"``).
+
+        Returns:
+            ``None`` when there is nothing to evaluate now: the budget is spent, or all that the sampler
+            proposes is being evaluated already.
+        """
+        if self._reopened:
+            return self._reopened.popleft()
+        while self._asked < self._config.budget.trials and not self._dry:
+            proposal = self._propose()
+            if proposal is None:
+                self._dry = True
+                return None
+            number, candidate = self._asked, proposal[1]
+            params = dict(proposal[0].params)
+            self._ledger.append(TrialAsked(number=number, candidate=candidate, params=params))
+            twin = self._first.get(candidate.digest)
+            self._enter(number, *proposal)
+            if twin is None:
+                return Question(number, candidate)
+            self._tell_as(number, twin)
+        return None
+
+    def report(self, number: int, rung: int, values: dict[str, float]) -> None:
+        """Record what the open trial *number* reached at *rung*."""
+        self._ledger.append(TrialReported(number=number, rung=rung, values=values))
+
+    def tell(self, number: int, outcome: Outcome) -> Outcome:
+        """Record how the open trial *number* ended, tell the sampler, and return the outcome as recorded.
+
+        A ``complete`` outcome without a finite value for every objective is recorded as ``failed``.
+
+        Raises:
+            StudyError: the trial is not open.
+        """
+        if number not in self._live:
+            raise StudyError(f"trial {number} is not open; each trial is told once")
+        outcome = self._checked(outcome)
+        self._ledger.append(TrialTold(number=number, outcome=outcome))
+        self._absorb(number, outcome)
+        return outcome
+
+    def _propose(self) -> tuple[Trial, Candidate] | None:
+        """Return a proposal for the next trial: new if the sampler knows one, else known if nothing is running."""
+        for attempt in range(ATTEMPTS):
+            trial = self._ask_optuna(attempt)
+            candidate = suggest(trial, self._config)
+            twin = self._first.get(candidate.digest)
+            if twin is None or (attempt == ATTEMPTS - 1 and not self._live):
+                return trial, candidate
+            self._optuna.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def _ask_optuna(self, attempt: int) -> Trial:
+        number = self._asked
+        if attempt == 0 and number < len(self._design):
+            self._optuna.enqueue_trial(self._design[number])
+        settings = self._config.sampler
+        if attempt >= ATTEMPTS // 2:
+            settings = settings.model_copy(update={"name": "random"})
+        seed = np.random.SeedSequence([self._config.seed, number, attempt]).generate_state(1)[0]
+        self._optuna.sampler = _sampler(settings, int(seed))
+        return self._optuna.ask()
+
+    def _replay(self, asked: TrialAsked) -> None:
+        if asked.number != self._asked:
+            raise StudyError(f"the ledger hands out trial {asked.number} where trial {self._asked} is due")
+        self._optuna.enqueue_trial(asked.params)
+        self._optuna.sampler = _sampler(self._config.sampler, seed=0)
+        trial = self._optuna.ask()
+        if suggest(trial, self._config) != asked.candidate:
+            raise StudyError(
+                f"trial {asked.number} of the ledger does not fit the space in study.toml; "
+                "the space of a study never changes: start a study with another name"
+            )
+        self._enter(asked.number, trial, asked.candidate)
+
+    def _enter(self, number: int, trial: Trial, candidate: Candidate) -> None:
+        _ = trial.relative_params  # lazy in Optuna; NSGA-II gives the trial its generation here
+        self._live[number] = trial
+        self._first.setdefault(candidate.digest, number)
+        self._asked = number + 1
+
+    def _tell_as(self, number: int, twin: int) -> None:
+        known = self._outcomes[twin]
+        reason = f"duplicate of trial {twin}" + (f": {known.reason}" if known.reason else "")
+        self.tell(number, known.model_copy(update={"reason": reason}))
+
+    def _absorb(self, number: int, outcome: Outcome) -> None:
+        """Tell Optuna; the ledger knows already."""
+        trial = self._live.pop(number)
+        self._outcomes[number] = outcome
+        self._dry = False
+        for key, bound in self._config.constraints:
+            if bound is not None:
+                trial.set_constraint(key, outcome.violations.get(key, 0.0) / bound)
+        match outcome.state:
+            case "complete" | "infeasible":
+                values = [outcome.values.get(name, WORST[name]) for name in self._config.objectives]
+                self._optuna.tell(trial, values)
+            case "stopped":
+                self._optuna.tell(trial, state=TrialState.PRUNED)
+            case "failed":
+                self._optuna.tell(trial, state=TrialState.FAIL)
+
+    def _checked(self, outcome: Outcome) -> Outcome:
+        if outcome.state != "complete":
+            return outcome
+        names = self._config.objectives
+        missing = [name for name in names if not math.isfinite(outcome.values.get(name, math.nan))]
+        if not missing:
+            return outcome
+        finite = {name: value for name, value in outcome.values.items() if math.isfinite(value)}
+        reason = f"no value for {', '.join(missing)}"
+        return outcome.model_copy(update={"state": "failed", "reason": reason, "values": finite})
+
+
+def _sampler(settings: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
+    match settings.name:
+        case "tpe":
+            return optuna.samplers.TPESampler(n_startup_trials=settings.startup_trials, seed=seed)
+        case "nsga2":
+            return optuna.samplers.NSGAIISampler(population_size=max(2, settings.startup_trials), seed=seed)
+        case "random":
+            return optuna.samplers.RandomSampler(seed=seed)
