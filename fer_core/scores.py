@@ -67,8 +67,9 @@ class Scorecard(_Value):
     people are told ``report``, and ``whole`` exists only for comparison with published numbers.
     ``search`` and ``report`` are ``None`` for sets too small to be split. ``data_digest`` identifies images and
     labels, ``model_digest`` the .tflite (SHA-256). ``subject_confusions`` packs the per-subject confusion
-    counts of the search half (``fer_core.statistics.pack_counts``), from which paired statistics between models are drawn;
-    ``subject_groups`` names the group of each of those subjects, in the same order.
+    counts of the search half (of the whole where there is none; ``fer_core.statistics.pack_counts``), from which
+    paired statistics between models are drawn; ``subject_groups`` names the group of each of those subjects, in the
+    same order.
     """
 
     model_digest: str
