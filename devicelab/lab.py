@@ -1,38 +1,218 @@
-"""The lab: lease, run, record, release."""
+"""The lab: lease a phone, run, record, release. The place where drivers, store and statistics meet."""
 
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from devicelab.block import run_block
+from devicelab.clock import SystemClock, VirtualClock
 from devicelab.config import LabConfig
-from devicelab.device import Device, Selector
-from devicelab.measurement import Measurement, Workload
+from devicelab.device import Platform, Selector
+from devicelab.drivers.simulator import SimulatedDriver
+from devicelab.errors import DeviceError, NoDeviceError
+from devicelab.estimation import AGREEMENT, Block, Interval, agreeing, combine
+from devicelab.lease import DeviceStatus, Lease, allocate
+from devicelab.measurement import PROTOCOL, Measurement, Reading, Workload
+from devicelab.protocols import Clock, Driver
+from devicelab.store import Store
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILURES = 3
+"""Blocks of one measurement that may fail by a phone's fault, each retried on the phone that was used least."""
+MAX_BLOCKS = 5
+"""Blocks of one measurement; if no two of them agree, the measurement is refused."""
+ANY_DEVICE = Selector()
 
 
 class Lab:
     """A lab of phones with its store; the only writer of that store while it is open.
 
-    Not thread-safe: one process, one thread. Use as a context manager.
+    Not thread-safe: one process, one thread. Use as a context manager. A lab of simulated phones lives in
+    a virtual time of its own, so it waits for nothing.
+
+    Raises:
+        StoreError: another process writes the store, or it cannot be used.
     """
 
-    def __init__(self, config: LabConfig, store_path: Path) -> None:
-        raise NotImplementedError((config, store_path))
-
-    def devices(self) -> tuple[Device, ...]:
-        """Return the phones of this lab."""
-        raise NotImplementedError
-
-    def measure(self, workload: Workload, *, selector: Selector | None = None) -> Measurement:
-        """Return the latency of *workload*, from the store or from a phone."""
-        raise NotImplementedError((workload, selector))
+    def __init__(self, config: LabConfig, store_path: Path, clock: Clock | None = None) -> None:
+        self._clock = clock or virtual_present()
+        self._drivers = drivers_for(config, self._clock)
+        self._lease_seconds = config.lease_seconds
+        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._store = Store(store_path)
+        self._store.end_orphans(self._clock.now())
+        self._store.see([driver.device for driver in self._drivers.values()], self._clock.now())
 
     def close(self) -> None:
         """Close the store."""
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return the phones of this lab with their health and their leases, in the order of the configuration."""
+        return statuses(self._drivers.values(), self._store.leases(), self._clock.now())
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Return everything this lab ever measured, oldest first."""
+        return self._store.measurements()
+
+    def cached(self, workload: Workload, *, selector: Selector | None = None) -> Measurement | None:
+        """Return the measurement of *workload* that the store has for a platform of *selector*, if any.
+
+        Raises:
+            NoDeviceError: no phone of this lab matches *selector*.
+        """
+        found = (self._store.find(workload, platform, PROTOCOL) for platform in self._platforms(selector))
+        return next((measurement for measurement in found if measurement is not None), None)
+
+    def measure(self, workload: Workload, *, selector: Selector | None = None) -> Measurement:
+        """Return the latency of *workload* on a phone that *selector* accepts: from the store if it is known.
+
+        Otherwise blocks are run, each in a process of its own on the coolest idle phone that was used
+        least, until two agree within 2 %; the answer is recorded before it is returned.
+
+        Raises:
+            NoDeviceError: no phone matches, or none of them is idle.
+            DeviceError: three blocks failed by a phone's fault, or no two of five agreed.
+            WorkloadError: the network cannot run; no other phone of this platform would help.
+        """
+        known = self.cached(workload, selector=selector)
+        if known is not None:
+            return known
+        platform = self._platforms(selector)[0]
+        selector = (selector or ANY_DEVICE).model_copy(
+            update={"product": platform.product, "os_build": platform.os_build}
+        )
+        return self._measure(workload, platform, selector)
+
+    def _platforms(self, selector: Selector | None) -> list[Platform]:
+        selector = selector or ANY_DEVICE
+        devices = [driver.device for driver in self._drivers.values()]
+        platforms = list(dict.fromkeys(device.platform for device in devices if selector.matches(device)))
+        if not platforms:
+            names = ", ".join(device.name for device in devices)
+            raise NoDeviceError(f"no device matches {selector}; this lab has {names}")
+        return platforms
+
+    def _measure(self, workload: Workload, platform: Platform, selector: Selector) -> Measurement:
+        used: Counter[str] = Counter()
+        readings: list[Reading] = []
+        identities: list[int] = []
+        failures: list[str] = []
+        started = self._clock.now()
+        while len(readings) < MAX_BLOCKS:
+            lease = self._acquire(selector, used)
+            used[lease.device] += 1
+            try:
+                identity, reading = self._block(lease, workload)
+            except DeviceError as error:
+                logger.info("block failed, trying another phone: %s", error)
+                failures.append(str(error))
+                if len(failures) == MAX_FAILURES:
+                    raise DeviceError(f"{MAX_FAILURES} blocks failed: {'; '.join(failures)}") from error
+                continue
+            readings.append(reading)
+            identities.append(identity)
+            pair = agreeing([reading.median_ms / reading.factor for reading in readings])
+            if pair is not None:
+                measurement = _summary(workload, platform, readings, pair, since=started, now=self._clock.now())
+                self._store.record(measurement, identities)
+                return measurement
+        medians = ", ".join(f"{reading.median_ms / reading.factor:.2f}" for reading in readings)
+        raise DeviceError(f"refused: no two of {MAX_BLOCKS} blocks agree within {AGREEMENT:.0%} (medians {medians} ms)")
+
+    def _acquire(self, selector: Selector, used: Counter[str]) -> Lease:
+        device = allocate(self.devices(), selector, used)
+        if device is None:
+            raise NoDeviceError(f"every device that matches {selector} is leased; see: fer-lab leases")
+        return self._store.grant(device.name, self._holder, self._clock.now(), self._lease_seconds)
+
+    def _block(self, lease: Lease, workload: Workload) -> tuple[int, Reading]:
+        """Run one block under *lease*, keep its reading, and release the phone whatever happens."""
+        why = "failed"
+        try:
+            block = run_block(self._drivers[lease.device], workload, self._clock)
+            identity = self._store.add_reading(lease, workload, block.reading, block.times, self._clock.now())
+            why = "released"
+            return identity, block.reading
+        finally:
+            self._store.end(lease, self._clock.now(), why)
+
+
+def virtual_present() -> VirtualClock:
+    """Return a clock that starts now and moves only when somebody sleeps: all phones a lab has so far are simulated."""
+    return VirtualClock(SystemClock().now())
+
+
+def drivers_for(config: LabConfig, clock: Clock) -> dict[str, Driver]:
+    """Return the driver of each configured device by its name."""
+    return {device.name: SimulatedDriver(device, clock) for device in config.devices}
+
+
+def statuses(drivers: Iterable[Driver], leases: Iterable[Lease], now: float) -> tuple[DeviceStatus, ...]:
+    """Return each driver's device with its health and the lease that holds at *now*."""
+    held = {lease.device: lease for lease in leases if lease.holds_at(now)}
+    return tuple(
+        DeviceStatus(device=driver.device, health=driver.health(), lease=held.get(driver.device.name))
+        for driver in drivers
+    )
+
+
+def survey(config: LabConfig, store_path: Path) -> tuple[DeviceStatus, ...]:
+    """Return the devices of a lab without opening it for writing: another process may be using it."""
+    clock = virtual_present()
+    leases: tuple[Lease, ...] = ()
+    if store_path.exists():
+        with Store(store_path, readonly=True) as store:
+            leases = store.leases()
+    return statuses(drivers_for(config, clock).values(), leases, clock.now())
+
+
+def _summary(
+    workload: Workload,
+    platform: Platform,
+    readings: list[Reading],
+    pair: tuple[int, int],
+    *,
+    since: float,
+    now: float,
+) -> Measurement:
+    """Return what *readings* say, of which *pair* agreed; pure."""
+    used = tuple(readings[index] for index in pair)
+    interval = combine([_block_of(reading) for reading in used], [_block_of(reading) for reading in readings])
+    return Measurement(
+        median_ms=interval.value,
+        low_ms=interval.low,
+        high_ms=interval.high,
+        p90_ms=sum(reading.p90_ms / reading.factor for reading in used) / len(used),
+        first_ms=sum(reading.first_ms / reading.factor for reading in used) / len(used),
+        runs=sum(reading.runs for reading in used),
+        fingerprint=workload.fingerprint,
+        threads=workload.threads,
+        device=" + ".join(sorted({reading.device for reading in used})),
+        product=platform.product,
+        os_build=platform.os_build,
+        runtime=platform.runtime,
+        protocol=PROTOCOL,
+        source=platform.source,
+        readings=used,
+        blocks=len(readings),
+        phone_seconds=now - since,
+        measured_at=now,
+    )
+
+
+def _block_of(reading: Reading) -> Block:
+    median = Interval(reading.median_ms, reading.low_ms, reading.high_ms)
+    return Block(reading.device, median, reading.factor, reading.factor_error)

@@ -1,6 +1,9 @@
 """What is run and what came out: workload, reading, measurement. Light: pydantic only."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from devicelab.device import Source, Value
 
@@ -17,7 +20,7 @@ class Workload(Value):
 
     path: Path
     fingerprint: str
-    threads: int
+    threads: Annotated[int, Field(ge=1)]
 
     @classmethod
     def of(cls, path: Path, threads: int) -> "Workload":
@@ -35,10 +38,11 @@ class Reading(Value):
     """One block's numbers: one process start on one phone, timed until its median was known.
 
     All times are in milliseconds as the phone measured them. ``low_ms`` and ``high_ms`` bound the
-    block's median at 95 % or better. ``first_ms`` is the cold first inference. ``canary_ms`` is
-    the fixed reference workload right before and after, ``factor`` its ratio to the platform's
-    nominal time: how slow this phone was just then. Temperatures (battery, in Celsius) are before
-    and after. ``seconds`` is how long the block held the phone, waiting for it to cool included.
+    block's median at 95 % or better. ``first_ms`` is the cold first inference. ``canary_ms`` is the
+    fixed reference workload right before and after, ``factor`` its ratio to the platform's nominal
+    time (how slow this phone was just then), ``factor_error`` that ratio's relative standard error.
+    Temperatures (battery, in Celsius) are before and after. ``seconds`` is how long the block held
+    the phone, waiting for it to cool included.
     """
 
     device: str
@@ -51,6 +55,7 @@ class Reading(Value):
     warmup_runs: int
     canary_ms: tuple[float, float]
     factor: float
+    factor_error: float
     temperature_c: tuple[float, float]
     battery_percent: float
     frequency_mhz: float
