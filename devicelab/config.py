@@ -90,5 +90,5 @@ def _first_reason(error: ValidationError) -> str:
     """Return "key: reason" of the first thing wrong, in one line."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
+    reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     return f"{key}: {reason}" if key else reason

@@ -104,8 +104,8 @@ def parse(content: bytes) -> FileGraph:
         raise WorkloadError(f"not a .tflite: {len(content)} bytes without the identifier {IDENTIFIER.decode()}")
     try:
         return _graph(tflite.Model.GetRootAs(content, 0), len(content))
-    except _DAMAGE as error:
-        raise WorkloadError(f"truncated or damaged .tflite ({type(error).__name__})") from None
+    except _DAMAGE:
+        raise WorkloadError("truncated or damaged .tflite") from None
 
 
 def _graph(model: _Accessor, size: int) -> FileGraph:

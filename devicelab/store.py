@@ -83,6 +83,12 @@ class Store:
         with self._transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO devices VALUES (?, ?, ?)", rows)
 
+    def devices(self) -> tuple[Device, ...]:
+        """Return every device that was ever part of the lab, by name."""
+        with self._guarded():
+            rows = self._connection.execute("SELECT name, platform FROM devices ORDER BY name").fetchall()
+            return tuple(Device(name=name, platform=Platform.model_validate_json(body)) for name, body in rows)
+
     def grant(self, device: str, holder: str, now: float, seconds: float) -> Lease:
         """Give *holder* the sole right to *device* for *seconds* from *now*; an expired lease on it ends.
 
