@@ -35,6 +35,7 @@ from fer_core.specs import (
     TrainingSpec,
 )
 from search.candidate import digest_of
+from search.errors import ConfigError
 from search.objectives import Constraint, ObjectiveName
 from search.toml import read_toml, validated
 
@@ -313,6 +314,22 @@ class StudyConfig(Spec):
         lab = self.lab if self.lab.config is None else self.lab.model_copy(update={"config": root / self.lab.config})
         space = self.space.model_copy(update={"weights": weights})
         return self.model_copy(update={"root": root, "data": data, "space": space, "lab": lab})
+
+    def check_paths(self, path: Path) -> None:
+        """Refuse a study (read at *path*) that names a folder or file which is not there.
+
+        Raises:
+            ConfigError: ``file: key: reason``.
+        """
+        named = [("data.evaluation.path", self.data.evaluation.path)]
+        named += [(f"data.training[{index}].path", source.path) for index, source in enumerate(self.data.training)]
+        named += [("lab.config", self.lab.config)] if self.lab.config else []
+        weights = {self.space.weights_of(name) for name in self.space.architecture} - {"none", "imagenet"}
+        named += [("space.weights", Path(weight)) for weight in sorted(weights)]
+        for key, given in named:
+            if not given.exists():
+                hint = "; make or unpack it first (README: data)" if key.startswith("data") else ""
+                raise ConfigError(f"{path}: {key}: {given} does not exist{hint}")
 
     @cached_property
     def digest(self) -> str:

@@ -21,12 +21,18 @@ def studies_root(given: Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """The folder of one study at ``path``, and the name of everything in it."""
+    """The folder of one study at ``path``, and the name of everything in it.
+
+    ``trials``, where given, takes the place of ``budget.trials`` in ``config``.
+    """
 
     path: Path
+    trials: int | None = None
 
     @classmethod
-    def create(cls, config: StudyConfig, source: Path, root: Path | None = None) -> "StudyFolder":
+    def create(
+        cls, config: StudyConfig, source: Path, root: Path | None = None, *, trials: int | None = None
+    ) -> "StudyFolder":
         """Make the folder of a new study and copy *source*, its study.toml, into it.
 
         The copy is the file word for word; where it does not set ``root``, a first line does, so that its relative
@@ -35,7 +41,7 @@ class StudyFolder:
         Raises:
             StudyError: a study of this name exists.
         """
-        folder = cls(studies_root(root).resolve() / config.name)
+        folder = cls(studies_root(root).resolve() / config.name, trials)
         if folder.ledger_path.exists():
             raise StudyError(
                 f"{config.name}: this study exists in {folder.path.parent}; "
@@ -52,14 +58,14 @@ class StudyFolder:
         return folder
 
     @classmethod
-    def find(cls, name: str, root: Path | None = None) -> "StudyFolder":
+    def find(cls, name: str, root: Path | None = None, *, trials: int | None = None) -> "StudyFolder":
         """Return the folder of the study called *name*.
 
         Raises:
             StudyError: there is none; the message names those that exist.
         """
         above = studies_root(root)
-        folder = cls(above.resolve() / name)
+        folder = cls(above.resolve() / name, trials)
         if not folder.ledger_path.is_file():
             known = sorted(path.parent.name for path in above.glob("*/ledger.db"))
             hint = f"studies there: {', '.join(known)}" if known else "it holds no study; start one with fer-search run"
@@ -74,7 +80,10 @@ class StudyFolder:
     @cached_property
     def config(self) -> StudyConfig:
         """The study as ``config_path`` tells it, read once."""
-        return StudyConfig.load(self.config_path)
+        config = StudyConfig.load(self.config_path)
+        if self.trials is None:
+            return config
+        return config.model_copy(update={"budget": config.budget.model_copy(update={"trials": self.trials})})
 
     @property
     def ledger_path(self) -> Path:

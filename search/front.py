@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from devicelab.measurement import Measurement
 from fer_core import statistics
-from fer_core.scores import Scorecard, Scores
+from fer_core.scores import Scorecard
 from search.candidate import digest_of
 from search.config import StudyConfig
 from search.errors import NothingToShow
@@ -91,10 +91,11 @@ def membership(
 ) -> NDArray[np.float64]:
     """Return the probability (n,) that each of *trials* is on the front of a set of children like this one.
 
-    In each of *draws* draws the children of the search half are resampled (the same for all trials), F1 and the gap of
-    every trial are taken anew and its latency is drawn from its interval as a normal; the probability is
-    the share of draws in which the trial is non-dominated. Draws are centred on the observed value, because resampling
-    pushes a maximum of differences such as the gap upward; the shrunk gap stays at or above 0.
+    In each of *draws* draws the children of the search half (of the whole set where it was too small to be split) are
+    resampled, the same for all trials; F1 and the gap of every trial are taken anew and its latency is drawn from its
+    interval as a normal. The probability is the share of draws in which the trial is non-dominated. Draws are centred
+    on the observed value, because resampling pushes a maximum of differences such as the gap upward; the shrunk gap
+    stays at or above 0.
     Trials that share one measurement share its draw: their latency does not differ. Objectives whose
     uncertainty is not known (a scorecard without subjects, a gap without groups) stay at their value.
     """
@@ -158,19 +159,20 @@ def _draws_of(trial: TrialRecord, config: StudyConfig, *, draws: int, seed: int)
     place = {name: column for column, name in enumerate(config.objectives)}
     if outcome.measurement and "latency" in place:
         columns[:, place["latency"]] += _latency_deviations(outcome.measurement, draws, seed)
-    if outcome.scorecard and outcome.scorecard.search:
-        for name, deviations in _score_deviations(outcome.scorecard, outcome.scorecard.search, draws, seed).items():
+    if outcome.scorecard:
+        for name, deviations in _score_deviations(outcome.scorecard, draws, seed).items():
             if name in place:
                 columns[:, place[name]] += deviations
     return np.maximum(columns, 0.0)
 
 
-def _score_deviations(card: Scorecard, scores: Scores, draws: int, seed: int) -> dict[ObjectiveName, Floats]:
+def _score_deviations(card: Scorecard, draws: int, seed: int) -> dict[ObjectiveName, Floats]:
     """Return what resampling the children adds to F1 and to the shrunk gap in each draw (draws,).
 
     Where the gap is below its null expectation, so that the shrunk gap is cut off at 0, the deviation of the gap
     starts from below 0.
     """
+    scores = card.search or card.whole
     counts = statistics.unpack_counts(card.subject_confusions)
     groups = card.subject_groups or ("",) * len(counts)
     if not len(counts):

@@ -47,6 +47,7 @@ __all__ = [
     "TrialReported",
     "TrialTold",
     "fold",
+    "is_being_written",
 ]
 
 APPLICATION_ID = 0x46455253
@@ -274,6 +275,18 @@ def _told_as_ledger_errors(path: Path, *, what: str = "") -> Iterator[None]:
         raise LedgerError(f"{path}: refused{f' ({what})' if what else ''}: {error}") from None
     except sqlite3.Error as error:
         raise LedgerError(f"{path}: cannot be used as the ledger of a study: {error}") from None
+
+
+def is_being_written(path: Path) -> bool:
+    """Say whether a driver holds the ledger at *path* right now."""
+    try:
+        with path.with_suffix(".lock").open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _locked(path: Path) -> TextIO:

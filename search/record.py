@@ -7,7 +7,7 @@ Events are facts in the order in which the driver learnt them; ``fold`` turns th
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from fer_core.specs import Spec
 from search.candidate import Candidate
@@ -192,8 +192,14 @@ class _Folding:
 
     def result(self) -> StudyRecord:
         plain = self._opened.config if self._budget is None else {**self._opened.config, "budget": self._budget}
+        try:
+            config = StudyConfig.model_validate(plain)
+        except ValidationError as error:
+            mistake = error.errors(include_url=False)[0]
+            place = ".".join(map(str, mistake["loc"]))
+            raise LedgerError(f"the recorded study cannot be read: {place}: {mistake['msg']}") from None
         return StudyRecord.model_construct(
-            config=StudyConfig.model_validate(plain),
+            config=config,
             opened=self._opened,
             trials={number: self._trial(asked) for number, asked in sorted(self._asked.items())},
             told=tuple(self._told),

@@ -1,0 +1,256 @@
+"""``fer-search``: start studies, go on with them, ask them for their front, hand their models over.
+
+Reading commands answer from the ledger alone, also while a run is going on, and load neither torch
+nor Ray nor Optuna. Answers go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed,
+2 wrong usage or configuration, 3 nothing to show yet, 130 interrupted.
+"""
+
+import json
+import logging
+import tempfile
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+
+from devicelab.errors import DeviceLabError
+from fer_core.errors import FerError
+from search.errors import SearchError
+from search.folder import StudyFolder
+from search.record import StudyRecord
+
+PLAIN_WIDTH = 240
+"""Columns of a table that does not go to a terminal: wide enough that nothing is cut."""
+
+
+class Commands(click.Group):
+    """A group that turns the rooms' errors into one line instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (SearchError, FerError, DeviceLabError) as error:
+            click.echo(f"{ctx.info_name}: {' '.join(str(error).split())}", err=True)
+            usage = type(error).__name__ == "ConfigError"
+            raise click.exceptions.Exit(getattr(error, "exit_code", 2 if usage else 1)) from None
+
+
+def _studies_option[F: Callable[..., Any]](command: F) -> F:
+    return click.option(
+        "--studies",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of studies; default $FER_STUDIES, else ./studies.",
+    )(command)
+
+
+def _trials_option[F: Callable[..., Any]](command: F) -> F:
+    return click.option(
+        "--trials", type=click.IntRange(min=1), help="Hand out at most this many trials in all; default: the budget."
+    )(command)
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fer-search")
+def cli() -> None:
+    """Search for facial-expression classifiers that fit on a cheap phone."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def main() -> None:
+    """Run ``fer-search``."""
+    cli()
+
+
+@cli.command()
+@click.argument("study_toml", type=click.Path(path_type=Path))
+@_studies_option
+@_trials_option
+def run(study_toml: Path, studies: Path | None, trials: int | None) -> None:
+    """Start the study that STUDY_TOML describes; Ctrl-C leaves it resumable."""
+    from search.config import StudyConfig
+
+    config = StudyConfig.load(study_toml)
+    config.check_paths(study_toml)
+    _drive(StudyFolder.create(config, study_toml, studies, trials=trials))
+
+
+@cli.command()
+@click.argument("study")
+@_studies_option
+@_trials_option
+def resume(study: str, studies: Path | None, trials: int | None) -> None:
+    """Go on with STUDY after Ctrl-C, a crash or a kill; --trials extends it."""
+    folder = StudyFolder.find(study, studies, trials=trials)
+    folder.config.check_paths(folder.config_path)
+    _drive(folder)
+
+
+@cli.command()
+@click.argument("study")
+@_studies_option
+@_json_option
+def status(study: str, studies: Path | None, as_json: bool) -> None:
+    """Tell how STUDY is doing: its trials, how each ended and why."""
+    from search.ledger import is_being_written
+    from search.status import as_text, summary
+
+    folder = StudyFolder.find(study, studies)
+    found = summary(_record(folder), being_written=is_being_written(folder.ledger_path))
+    _answer(json.dumps(found, indent=2) if as_json else as_text(found))
+
+
+@cli.command()
+@click.argument("study")
+@_studies_option
+@_json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV.")
+@click.option("--all", "everything", is_flag=True, help="All complete trials, not only the front.")
+@click.option("--where", multiple=True, help='Only rows that meet this, e.g. "latency_ms<=60"; may be repeated.')
+def front(
+    *, study: str, studies: Path | None, as_json: bool, as_csv: bool, everything: bool, where: Sequence[str]
+) -> None:
+    """Show the trials of STUDY that no other trial beats, fastest first."""
+    from search import tables
+    from search.front import front_rows
+
+    if as_json and as_csv:
+        raise click.UsageError("choose --json or --csv")
+    record = _record(StudyFolder.find(study, studies))
+    rows = tables.matching(front_rows(record, everything=everything), where)
+    if as_json or as_csv:
+        click.echo(tables.as_json(rows) if as_json else tables.as_csv(rows), nl=as_json)
+        return
+    shown = "all complete trials" if everything else "front"
+    _answer(tables.as_table(rows, f"{study}: {shown}, {len(rows)} of {len(record.complete)} complete trials"))
+
+
+@cli.command()
+@click.argument("study")
+@click.argument("trial", type=click.IntRange(min=0))
+@_studies_option
+@_json_option
+def show(study: str, trial: int, studies: Path | None, as_json: bool) -> None:
+    """Show all that is known about TRIAL of STUDY: candidate, scores, measurement, provenance."""
+    from search.exporting import trial_of
+    from search.status import trial_facts, trial_text
+
+    record = _record(StudyFolder.find(study, studies))
+    found = trial_of(record, trial)
+    _answer(json.dumps(trial_facts(record, found), indent=2) if as_json else trial_text(record, found))
+
+
+@cli.command()
+@click.argument("study")
+@click.argument("trial", type=click.IntRange(min=0))
+@click.argument("target", metavar="DIR", type=click.Path(path_type=Path))
+@_studies_option
+def export(study: str, trial: int, target: Path, studies: Path | None) -> None:
+    """Write TRIAL of STUDY into the new folder DIR: model.tflite, labels.txt, provenance.json."""
+    from search.exporting import export as write
+
+    folder = StudyFolder.find(study, studies)
+    write(_record(folder), trial, target, folder.artifacts_path)
+    click.echo(f"{target}: model.tflite, labels.txt, provenance.json")
+
+
+@cli.command()
+@click.argument("study")
+@_studies_option
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+def report(study: str, studies: Path | None, opened: bool) -> None:
+    """Write the report page of STUDY, one file that works offline, and front.png beside it."""
+    from search.report import write_report
+
+    folder = StudyFolder.find(study, studies)
+    write_report(_record(folder), folder.report_path)
+    click.echo(folder.report_path)
+    if opened:
+        webbrowser.open(folder.report_path.resolve().as_uri())
+
+
+@cli.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of labelled faces.")
+@click.option(
+    "--layout",
+    type=click.Choice(["cafe", "folders"]),
+    default="cafe",
+    show_default=True,
+    help="How DIR names its faces.",
+)
+@click.option("--split", default="train", show_default=True, help="Which split of a folders layout.")
+@click.option("--subject-pattern", help="Regular expression with (?P<subject>...), for a folders layout.")
+@_json_option
+def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: str | None, as_json: bool) -> None:
+    """Score the file MODEL (.tflite) on the faces in a folder, as a study does; F1 to the last digit."""
+    from fer_core.data.loading import load_faces
+    from fer_core.data.sources import DataSource
+    from fer_core.scoring import input_size_of
+    from fer_core.scoring import score as score_faces
+    from search.status import scores_table
+    from search.toml import validated
+
+    options = {"layout": layout, "path": data, "split": split, "subject_pattern": subject_pattern}
+    source = validated(DataSource, options, Path("score"))
+    with tempfile.TemporaryDirectory(prefix="fer-search-") as cache:
+        faces = load_faces([source], input_size_of(model), Path(cache))
+        card = score_faces(model, faces)
+    if faces.skipped:
+        click.echo(
+            f"skipped {len(faces.skipped)} files, first {faces.skipped[0].path}: {faces.skipped[0].reason}", err=True
+        )
+    halves = {"search half": card.search, "report half": card.report, "whole": card.whole}
+    if as_json:
+        click.echo(card.model_dump_json(indent=2))
+        return
+    _answer(scores_table({name: scores for name, scores in halves.items() if scores}))
+    for name, scores in halves.items():
+        if scores:
+            click.echo(f"macro-F1 of the {name}: {scores.macro_f1!r}")
+
+
+def _record(folder: StudyFolder) -> StudyRecord:
+    from search.ledger import Ledger
+
+    with Ledger.open(folder.ledger_path, readonly=True) as ledger:
+        return ledger.record()
+
+
+def _answer(what: str | RenderableType) -> None:
+    if isinstance(what, str):
+        click.echo(what)
+        return
+    console = Console()
+    Console(width=None if console.is_terminal else PLAIN_WIDTH).print(what)
+
+
+def _drive(folder: StudyFolder) -> None:
+    from search import tuning
+    from search.front import hypervolume_history
+    from search.progress import Progress
+
+    def hypervolume(record: StudyRecord) -> float | None:
+        history = hypervolume_history(record)
+        return history[-1][1] if history else None
+
+    name = folder.path.name
+    try:
+        with Progress(hypervolume) as progress:
+            reason = tuning.run(folder, on_change=progress.show)
+    except KeyboardInterrupt:
+        reason = "interrupted"
+    if reason == "interrupted":
+        click.echo(f"interrupted; continue with: fer-search resume {name}", err=True)
+        raise click.exceptions.Exit(130)
+    click.echo(f"{name}: {reason}; see fer-search front {name}")
+
+
+if __name__ == "__main__":
+    main()

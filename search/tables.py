@@ -1,0 +1,152 @@
+"""Rows for people and for programs: one table, one JSON, one CSV, all of the same rows."""
+
+import csv
+import io
+import json
+import operator
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from rich.table import Table
+
+from fer_core.specs import ARCHITECTURE_TITLES, ArchitectureName, CompressionSpec
+from search.errors import ConfigError
+from search.rows import FrontRow
+
+SIMULATED = (
+    "Latency is simulated: computed from the operators of each file for a model of a Moto G6. "
+    "No phone measured it; it orders candidates, it does not promise milliseconds."
+)
+SYNTHETIC = (
+    "The faces are synthetic: rendered heads, not people. "
+    "F1, gap and their intervals say nothing about real children or real ethnic groups."
+)
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*(\S.*?)\s*")
+
+
+def caveats(rows: Sequence[FrontRow]) -> tuple[str, ...]:
+    """Return the sentences that must stand beside *rows* wherever they are shown."""
+    simulated = (SIMULATED,) if any(row.source == "simulated" for row in rows) else ()
+    synthetic = (SYNTHETIC,) if any(row.synthetic_faces for row in rows) else ()
+    return simulated + synthetic
+
+
+def matching(rows: Sequence[FrontRow], conditions: Sequence[str]) -> tuple[FrontRow, ...]:
+    """Return those of *rows* that meet all *conditions*, such as ``latency_ms<=60`` or ``pruning==none``.
+
+    A row that has no value for a key does not meet a condition on it.
+
+    Raises:
+        ConfigError: a condition that is not ``key operator value`` with a key of ``FrontRow``.
+    """
+    checks = [_condition(text) for text in conditions]
+    return tuple(row for row in rows if all(check(row) for check in checks))
+
+
+def as_json(rows: Sequence[FrontRow]) -> str:
+    """Return *rows* as a JSON array of flat objects."""
+    return json.dumps([row.model_dump(mode="json") for row in rows], indent=2)
+
+
+def as_csv(rows: Sequence[FrontRow]) -> str:
+    """Return *rows* as CSV with a header; numbers in full precision, nothing where a value is not known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(FrontRow.model_fields)
+    for row in rows:
+        values = row.model_dump(mode="json").values()
+        writer.writerow(["" if v is None else v if isinstance(v, str) else json.dumps(v) for v in values])
+    return text.getvalue()
+
+
+def as_table(rows: Sequence[FrontRow], title: str) -> Table:
+    """Return *rows* for a terminal; F1 and gap in points (fractions x 100), with 95 % intervals."""
+    table = Table(title=title, title_justify="left", header_style="bold", caption_justify="left", expand=False)
+    table.caption = "\n".join(
+        (
+            "F1 and gap: points of 100 on the search half, [95 %] over children. report: the half that no search saw.",
+            "shrunk: what the gap exceeds chance by. P: probability to be on the front.",
+            *caveats(rows),
+        )
+    )
+    for name in ("trial", "F1", "report F1", "gap", "shrunk", "p", "latency ms", "size", "P"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("network", "trained on", "compression", "thr", "latency"):
+        table.add_column(name, no_wrap=name != "compression")
+    for row in rows:
+        table.add_row(*cells(row), style="" if row.on_front else "dim")
+    return table
+
+
+def cells(row: FrontRow) -> tuple[str, ...]:
+    """Return the columns of ``as_table`` for one row."""
+    return (
+        str(row.trial),
+        points(row.f1, row.f1_low, row.f1_high),
+        points(row.report_f1, row.report_f1_low, row.report_f1_high),
+        points(row.gap, row.gap_low, row.gap_high),
+        points(row.gap_shrunk),
+        "-" if row.gap_p is None else f"{row.gap_p:.3f}",
+        _interval(row.latency_ms, row.latency_low_ms, row.latency_high_ms),
+        "-" if row.size_bytes is None else f"{row.size_bytes / 1e6:.2f} MB",
+        f"{row.probability:.2f}",
+        network(row.architecture, row.input_size),
+        row.population,
+        compression(row),
+        str(row.threads),
+        row.source or "-",
+    )
+
+
+def network(name: ArchitectureName, input_size: int) -> str:
+    """Return a network as people call it, with its input size: ``MobileNetV2 1.0 @64``."""
+    return f"{ARCHITECTURE_TITLES[name]} @{input_size}"
+
+
+def compression(of: FrontRow | CompressionSpec) -> str:
+    """Return the compression in words: ``pruned 50 %, 16 clusters, int8``."""
+    pruned = [] if of.pruning == "none" else [f"pruned {100 * of.pruning_ratio:.0f} %"]
+    clustered = [] if of.clusters is None else [f"{of.clusters} clusters"]
+    return ", ".join([*pruned, *clustered, of.quantization])
+
+
+def points(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Return a fraction in points of 100, with its interval if it has one: ``65.3 [61.0, 69.9]``."""
+    scaled = [None if number is None else 100 * number for number in (value, low, high)]
+    return _interval(*scaled)
+
+
+def _interval(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if low is None or high is None else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _condition(text: str) -> Callable[[FrontRow], bool]:
+    found = CONDITION.fullmatch(text)
+    if not found:
+        raise ConfigError(f"--where {text!r}: write KEY OPERATOR VALUE with one of {' '.join(OPERATORS)}")
+    key, sign, wanted = found.groups()
+    if key not in FrontRow.model_fields:
+        raise ConfigError(f"--where {text!r}: unknown key {key!r}; choose one of {', '.join(FrontRow.model_fields)}")
+    value: Any = wanted.strip("'\"")
+    with suppress(json.JSONDecodeError):  # a word stays a word
+        value = json.loads(value)
+
+    def holds(row: FrontRow) -> bool:
+        given = getattr(row, key)
+        if given is None or isinstance(given, str) != isinstance(value, str):
+            return key == "clusters" and given is None and value == "none" and sign == "=="
+        return OPERATORS[sign](given, value)
+
+    return holds
