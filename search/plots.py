@@ -62,7 +62,7 @@ def front_figure(rows: Sequence[FrontRow], latency_bound: float | None = None) -
         simulated = " (simulated phone)" if any(row.source == "simulated" for row in rows) else ""
         synthetic = ", synthetic faces" if any(row.synthetic_faces for row in rows) else ""
         axes.set_xlabel(f"latency, ms{simulated}")
-        axes.set_ylabel(f"macro-F1 on the search half, points{synthetic}")
+        axes.set_ylabel(f"macro-F1, points (search half{synthetic})")
         _legends(figure, known)
     return figure
 
@@ -141,7 +141,7 @@ def _draw_staircase(axes: Any, rows: Sequence[FrontRow]) -> None:  # noqa: ANN40
         if not steps or f1 > steps[-1][1]:
             steps.append((latency, f1))
     if steps:
-        axes.step(*zip(*steps, strict=True), where="post", color="#374151", linewidth=1, alpha=0.55, zorder=1.5)
+        axes.step(*zip(*steps, strict=True), where="post", color="#9ca3af", linewidth=1.3, zorder=1.5)
 
 
 def _legends(figure: Figure, rows: Sequence[FrontRow]) -> None:
@@ -159,7 +159,7 @@ def _legends(figure: Figure, rows: Sequence[FrontRow]) -> None:
     ]
     if any(not row.on_front for row in rows):
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=GREY, label="beaten by another"))
-    handles.append(Line2D([], [], color="#374151", linewidth=1, label="best F1 within a latency"))
+    handles.append(Line2D([], [], color="#9ca3af", linewidth=1.3, label="best F1 within a latency"))
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
 
 

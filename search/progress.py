@@ -68,7 +68,7 @@ def describe(trial: TrialRecord) -> str:
 
 def result(outcome: Outcome) -> str:
     """Return how a trial ended: its values in their units, or the reason."""
-    units = {"f1": ("F1", 100.0, ""), "gap": ("gap", 100.0, ""), "latency": ("latency", 1.0, " ms")}
+    units = {"f1": ("F1", 100.0, ""), "gap": ("shrunk gap", 100.0, ""), "latency": ("latency", 1.0, " ms")}
     told = [f"{units[k][0]} {v * units[k][1]:.1f}{units[k][2]}" for k, v in outcome.values.items()]
     return outcome.reason or ", ".join(told)
 

@@ -3,7 +3,7 @@
 No face is ever shown: photographs of licensed sets may not be published.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,12 +13,7 @@ from search.progress import counts, describe, result
 from search.record import StudyRecord
 from search.rows import FrontRow
 from search.space import continuous, size
-from search.tables import caveats, cells
-
-HEADINGS = (
-    "trial", "F1 [95 %]", "report F1 [95 %]", "gap [95 %]", "shrunk gap", "p of gap", "latency, ms [95 %]", "size",
-    "P(front)", "network", "trained on", "compression", "threads", "latency by",
-)  # fmt: skip
+from search.tables import HEADINGS, caveats, cells
 
 STYLE = """
 :root { color-scheme: light; }
@@ -36,7 +31,7 @@ th, td { padding: 6px 10px; vertical-align: top; } td { border-bottom: 1px solid
 td.n { text-align: right; white-space: nowrap; } th.n { text-align: right; }
 code { background: #eef2f7; border-radius: 4px; padding: 1px 5px; font-size: 13px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; margin: 0; }
-dt { color: #6b7280; } dd { margin: 0; }
+dt { color: #6b7280; } dd { margin: 0; } small { color: #6b7280; font-size: 12.5px; }
 """
 
 
@@ -77,12 +72,12 @@ on it. Bars are 95 % intervals: of F1 by resampling children, of latency over bl
 and so flatters them; <em>report F1</em> is of the children that no search has seen: quote that one. <em>Gap</em> is
 the difference between the best and the worst ethnic group; with groups this small chance alone makes gaps, so the
 search minimises the <em>shrunk gap</em> (gap minus what chance gives, at least 0), and <em>p</em> tells how often
-chance gives as much.
-<em>P(front)</em> is the share of resampled sets of children in which the trial is on the front.</p>
+chance gives as much. Intervals, in brackets, hold 95 %.
+<em>P</em> is the share of resampled sets of children in which the trial is on the front.</p>
 <h2>Groups</h2>
 <div class="card">{groups}</div>
-<p>Macro-F1 of each group of children of the report half, for the members of the front. Intervals that overlap this much
-cannot tell groups apart.</p>
+<p>Macro-F1 of each group of children of the report half, for the members of the front. Where intervals
+overlap, the groups cannot be told apart.</p>
 <h2>Progress</h2>
 <div class="card">{svg(hypervolume_figure(history), "history")}</div>
 <p>Hypervolume: the share of the box between the reference point ({escape(_reference(record))}) and the ideal that the
@@ -103,14 +98,18 @@ def _banner(rows: Sequence[FrontRow]) -> str:
 
 
 def _front_table(rows: Sequence[FrontRow]) -> str:
-    numeric = 9  # so many columns from the left hold numbers
-
-    def line(tag: str, texts: Iterable[str]) -> str:
-        made = [f"<{tag}{' class=n' if i < numeric else ''}>{escape(t)}</{tag}>" for i, t in enumerate(texts)]
+    def line(tag: str, texts: Sequence[str]) -> str:
+        kinds = [" class=n"] * (len(texts) - 1) + [""]  # all but the candidate are numbers
+        made = [f"<{tag}{kind}>{_stacked(text)}</{tag}>" for kind, text in zip(kinds, texts, strict=True)]
         return f"<tr>{''.join(made)}</tr>"
 
     body = "".join(line("td", cells(row)) for row in rows)
     return f'<div class="card" style="margin-top:14px"><table>{line("th", HEADINGS)}{body}</table></div>'
+
+
+def _stacked(text: str) -> str:
+    first, *below = map(escape, text.splitlines())
+    return first + "".join(f"<br><small>{line}</small>" for line in below)
 
 
 def _facts(record: StudyRecord) -> dict[str, str]:

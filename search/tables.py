@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from rich.box import HORIZONTALS
 from rich.table import Table
 
 from fer_core.specs import ARCHITECTURE_TITLES, ArchitectureName, CompressionSpec
@@ -23,6 +24,7 @@ SYNTHETIC = (
     "The faces are synthetic: rendered heads, not people. "
     "F1, gap and their intervals say nothing about real children or real ethnic groups."
 )
+HEADINGS = ("trial", "F1", "report F1", "gap", "latency, ms", "size", "P", "candidate")
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -72,39 +74,34 @@ def as_csv(rows: Sequence[FrontRow]) -> str:
 def as_table(rows: Sequence[FrontRow], title: str) -> Table:
     """Return *rows* for a terminal; F1 and gap in points (fractions x 100), with 95 % intervals."""
     table = Table(title=title, title_justify="left", header_style="bold", caption_justify="left", expand=False)
+    table.box, table.show_lines = HORIZONTALS, True
     table.caption = "\n".join(
         (
-            "F1 and gap: points of 100 on the search half, [95 %] over children. report: the half that no search saw.",
-            "shrunk: what the gap exceeds chance by. P: probability to be on the front.",
+            "F1, gap: points of 100 on the search half, [95 %] over children; report F1: the half that no search saw.",
+            "shrunk: the gap beyond what chance gives, which the search minimises. P: probability to be on the front.",
             *caveats(rows),
         )
     )
-    for name in ("trial", "F1", "report F1", "gap", "shrunk", "p", "latency ms", "size", "P"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("network", "trained on", "compression", "thr", "latency"):
-        table.add_column(name, no_wrap=name != "compression")
+    for name in HEADINGS:
+        table.add_column(name, justify="left" if name == "candidate" else "right", no_wrap=name != "candidate")
     for row in rows:
         table.add_row(*cells(row), style="" if row.on_front else "dim")
     return table
 
 
 def cells(row: FrontRow) -> tuple[str, ...]:
-    """Return the columns of ``as_table`` for one row."""
+    """Return one row as texts under ``HEADINGS``, of up to three lines each."""
+    threads = f"{row.threads} {'thread' if row.threads == 1 else 'threads'}"
+    chance = f"shrunk {points(row.gap_shrunk)}, p {row.gap_p:.3f}" if row.gap_p is not None else ""
     return (
         str(row.trial),
-        points(row.f1, row.f1_low, row.f1_high),
-        points(row.report_f1, row.report_f1_low, row.report_f1_high),
-        points(row.gap, row.gap_low, row.gap_high),
-        points(row.gap_shrunk),
-        "-" if row.gap_p is None else f"{row.gap_p:.3f}",
-        _interval(row.latency_ms, row.latency_low_ms, row.latency_high_ms),
+        _folded(points(row.f1, row.f1_low, row.f1_high)),
+        _folded(points(row.report_f1, row.report_f1_low, row.report_f1_high)),
+        _folded(points(row.gap, row.gap_low, row.gap_high), chance),
+        _folded(_interval(row.latency_ms, row.latency_low_ms, row.latency_high_ms), row.source or ""),
         "-" if row.size_bytes is None else f"{row.size_bytes / 1e6:.2f} MB",
         f"{row.probability:.2f}",
-        network(row.architecture, row.input_size),
-        row.population,
-        compression(row),
-        str(row.threads),
-        row.source or "-",
+        f"{network(row.architecture, row.input_size)}\n{row.population}, {compression(row)}\n{threads}",
     )
 
 
@@ -130,6 +127,11 @@ def _interval(value: float | None, low: float | None = None, high: float | None 
     if value is None:
         return "-"
     return f"{value:.1f}" if low is None or high is None else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _folded(number: str, *below: str) -> str:
+    """Break before the interval of *number*, and put *below* under it."""
+    return "\n".join([*number.replace(" [", "\n[").splitlines(), *filter(None, below)])
 
 
 def _condition(text: str) -> Callable[[FrontRow], bool]:
