@@ -157,7 +157,7 @@ def _open_trials(record: StudyRecord, now: datetime) -> Table:
         table.add_row(
             str(trial.number),
             describe(trial),
-            f"epoch {last.rung}/{epochs}" if last else "latency first",
+            f"epoch {last.rung}/{epochs}" if last and last.rung else "measured" if last else "latency first",
             values,
             "" if trial.asked_at is None else _time(now - trial.asked_at),
         )

@@ -86,7 +86,7 @@ class Report(Spec):
 
     rung: int
     values: dict[str, float]
-    at: AwareDatetime | None
+    at: AwareDatetime | None = None
 
 
 class TrialRecord(Spec):
