@@ -26,7 +26,7 @@ RACES = ("african", "asian", "caucasian")
 SEXES = ("female", "male")
 AGES = ("baby", "child", "young", "old")
 """MakeHuman's ages: about 1, 10, 25 and 80 years."""
-PARTS = ("body", "eye", "teeth", "tongue", "lashes")
+PARTS = ("body", "eye", "teeth", "tongue")
 
 _PART_OF_MESH_GROUP = {
     "body": "body",
@@ -35,10 +35,6 @@ _PART_OF_MESH_GROUP = {
     "helper-upper-teeth": "teeth",
     "helper-lower-teeth": "teeth",
     "helper-tongue": "tongue",
-    "helper-l-eyelashes-1": "lashes",
-    "helper-l-eyelashes-2": "lashes",
-    "helper-r-eyelashes-1": "lashes",
-    "helper-r-eyelashes-2": "lashes",
 }
 _SKULL_HEIGHT = 3.4  # decimetres from the top of the base mesh that are kept: head, neck, a little shoulder
 _DETAILS = ("head", "nose", "mouth", "chin", "eyes", "eyebrows", "cheek", "forehead", "ears")

@@ -16,8 +16,8 @@ type Range = tuple[float, float]
 
 ALWAYS: dict[Expression, dict[str, Range]] = {
     "anger": {
-        "browDown": (0.8, 1.1),
-        "eyebrows-down": (0.5, 0.9),
+        "browDown": (0.9, 1.3),
+        "eyebrows-down": (0.6, 1.1),
         "eyeSquint": (0.3, 0.7),
         "eyeWide": (0.0, 0.3),
         "noseSneer": (0.1, 0.4),
@@ -27,7 +27,8 @@ ALWAYS: dict[Expression, dict[str, Range]] = {
         "noseSneer": (0.8, 1.2),
         "nose-elevation": (0.7, 1.1),
         "nose-compression": (0.2, 0.6),
-        "mouth-upward-retraction": (0.4, 0.8),
+        "mouth-upward-retraction": (0.5, 0.9),
+        "mouthUpperUp": (0.3, 0.7),
         "browDown": (0.2, 0.6),
         "cheekSquint": (0.5, 1.0),
         "eyeSquint": (0.5, 0.9),
@@ -43,7 +44,7 @@ ALWAYS: dict[Expression, dict[str, Range]] = {
         "neck-platysma": (0.2, 0.8),
     },
     "happiness": {
-        "mouthSmile": (0.6, 0.95),
+        "mouthSmile": (0.75, 1.1),
         "cheekSquint": (0.4, 1.0),
         "eyeSquint": (0.2, 0.6),
     },
@@ -91,7 +92,7 @@ OPEN: dict[Expression, dict[str, Range]] = {
         "tongueOut": (0.6, 1.0),
     },
     "fear": {"jawOpen": (0.15, 0.4), "mouthLowerDown": (0.3, 0.7)},
-    "happiness": {"jawOpen": (0.12, 0.4), "mouthUpperUp": (0.2, 0.5)},
+    "happiness": {"jawOpen": (0.12, 0.35), "mouthUpperUp": (0.5, 0.9), "mouthLowerDown": (0.2, 0.5)},
     "neutral": {"jawOpen": (0.1, 0.25)},
     "sadness": {"jawOpen": (0.12, 0.3), "mouthLowerDown": (0.2, 0.5)},
     "surprise": {},
@@ -116,7 +117,7 @@ def weights(
     opens the mouth; left and right differ a little; a faint activity of other units keeps faces from being pure.
     """
     drawn = np.zeros(len(names), dtype=np.float32)
-    intensity = rng.uniform(0.6, 1.0)
+    intensity = rng.uniform(0.65, 1.1)
     recipe = ALWAYS[expression] | (OPEN if mouth_open else CLOSED)[expression]
     for unit, (low, high) in recipe.items():
         weight = rng.uniform(low, high) * (1.0 if unit in _MOUTH_OPENERS else intensity)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.data.synthetic.assets import AGES, PARTS, RACES, SEXES, Floats, HeadAssets
+from fer_core.data.synthetic.assets import AGES, PARTS, SEXES, Floats, HeadAssets
 
 Kind = Literal["child", "adult"]
 
@@ -67,10 +67,13 @@ class Subject:
     iris: Floats
     style: dict[str, float]
 
+    @property
+    def creasing(self) -> float:
+        """How deep this person's skin folds: half as deep in children."""
+        return 0.55 if self.kind == "child" else 1.0
 
-def draw_subject(
-    assets: HeadAssets, name: str, *, group: str, kind: Kind, sex: str, seed: tuple[int, ...]
-) -> Subject:
+
+def draw_subject(assets: HeadAssets, name: str, *, group: str, kind: Kind, sex: str, seed: tuple[int, ...]) -> Subject:
     """Return the person that *seed* stands for. *sex* is ``"F"`` or ``"M"``."""
     rng = np.random.default_rng(seed)
     look = APPEARANCES[group]
@@ -144,8 +147,7 @@ def _age(rng: np.random.Generator, kind: Kind) -> NDArray[np.float64]:
 
 
 def _details(assets: HeadAssets, rng: np.random.Generator) -> Floats:
-    """Return the offsets (n, 3) of about N(0, 0.25) along each identity axis, cut at +-0.8."""
-    amount = np.clip(rng.normal(0, 0.25, len(assets.details)), -0.8, 0.8)
+    """Return the offsets (n, 3) of N(0, 0.2) along each identity axis, cut at +-0.5: beyond, noses become beaks."""
+    amount = np.clip(rng.normal(0, 0.2, len(assets.details)), -0.5, 0.5)
     ends = np.stack([np.maximum(amount, 0), np.maximum(-amount, 0)], axis=1).astype(np.float32)
     return np.asarray(np.einsum("de,denc->nc", ends, assets.details), dtype=np.float32)
-

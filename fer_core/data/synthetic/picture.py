@@ -16,7 +16,17 @@ from fer_core.data.synthetic.scene import Scene, to_linear, to_srgb
 from fer_core.labels import Expression
 
 _SUPERSAMPLING = 2
-_TEETH, _TONGUE, _LASHES = (np.array(c, dtype=np.float32) for c in ((232, 226, 212), (186, 92, 92), (26, 20, 18)))
+_TEETH, _TONGUE = (np.array(c, dtype=np.float32) for c in ((228, 222, 208), (186, 92, 92)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """One photograph in the making: who, under which circumstances, with which face (units' weights, vertices)."""
+
+    person: Subject
+    scene: Scene
+    activity: dict[str, float]
+    vertices: Floats
 
 
 @dataclass(frozen=True)
@@ -48,16 +58,17 @@ class Studio:
         scene = Scene.draw(rng)
         drawn = weights(expression, mouth_open=mouth_open, names=self.unit_index, rng=rng)
         active = np.flatnonzero(drawn)
-        vertices = person.vertices + np.einsum("u,unc->nc", drawn[active], person.units[active])
-        vertices = self._groomed(vertices, person)
+        moved = person.vertices + np.einsum("u,unc->nc", drawn[active], person.units[active])
+        activity = {name: float(drawn[number]) for name, number in self.unit_index.items()}
+        shot = _Shot(person, scene, activity, self._groomed(moved, person))
         large = size * _SUPERSAMPLING
         chin = float(-person.vertices[self.chin, 1])
-        turned, points, depth = scene.project(vertices, chin, large)
+        turned, points, depth = scene.project(shot.vertices, chin, large)
         seen = rasterise(points, depth, self.assets.triangles, large)
         light = scene.backdrop_picture(large, rng)
         self._curtain(light, points, person)
         flat = light.reshape(-1, 3)
-        flat[seen.pixels] = self._lit(seen, turned, vertices, person, scene)
+        flat[seen.pixels] = self._lit(seen, turned, shot)
         flat[seen.pixels] *= _openness(seen, depth, self.assets, large)[:, None]
         return _developed(light, size, scene, rng)
 
@@ -84,9 +95,7 @@ class Studio:
         heights = np.linspace(top, size * 1.05, 24)
         taper = np.clip((heights - top) / (0.9 * half), 0, 1)
         reach = half * np.sqrt(1 - (1 - taper) ** 2)
-        outline = np.concatenate(
-            [np.stack([middle - reach, heights], 1), np.stack([middle + reach, heights], 1)[::-1]]
-        )
+        outline = np.concatenate([np.stack([middle - reach, heights], 1), np.stack([middle + reach, heights], 1)[::-1]])
         mask = np.zeros((size, size), dtype=np.uint8)
         cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=4)
         column = np.linspace(-1.5, 1.5, size, dtype=np.float32)
@@ -95,65 +104,62 @@ class Studio:
         share = (mask / 255.0)[:, :, None]
         light += (colour[None] - light) * share.astype(np.float32)
 
-    def _lit(self, seen: Coverage, turned: Floats, vertices: Floats, person: Subject, scene: Scene) -> Floats:
+    def _lit(self, seen: Coverage, turned: Floats, shot: _Shot) -> Floats:
         """Return the light (p, 3) that the covered pixels send to the camera."""
         assets = self.assets
         normals = vertex_normals(turned, assets.triangles)
         masks = np.stack([assets.lips, assets.mouth, assets.ears], axis=1)
-        everything = np.concatenate([normals, self.place, masks, vertices], axis=1)
+        everything = np.concatenate([normals, self.place, masks, shot.vertices], axis=1)
         pixel = seen.interpolate(everything, assets.triangles)
-        normal, place, mask, where = pixel[:, :3], pixel[:, 3:6], pixel[:, 6:9], pixel[:, 9:12]
+        normal, where = pixel[:, :3], pixel[:, 9:12]
         part = assets.part[assets.triangles[seen.triangles, 0]]
-        colour, gloss = self._surface(part, place, mask, person, scene)
-        self._eyes(part, where, normal, colour, gloss, person, scene, vertices)
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
-        return illuminate(to_linear(colour), gloss, normal, scene)
-
-    def _surface(
-        self, part: NDArray[np.uint8], place: Floats, mask: Floats, person: Subject, scene: Scene
-    ) -> tuple[Floats, Floats]:
-        """Return the sRGB colour (p, 3) and the gloss (p,) of every covered pixel but the eyes."""
-        colour = np.empty((len(part), 3), dtype=np.float32)
-        gloss = np.full(len(part), 0.05, dtype=np.float32)
-        body = part == PARTS.index("body")
-        at, lips, mouth, ears = place[body], mask[body, 0], mask[body, 1], mask[body, 2]
-        bare = skin.skin_colour(at, lips, mouth, person)
-        grown = skin.hairiness(at, ears, person)
-        bare += (skin.hair_colour(at, person) - bare) * grown[:, None]
-        dressed = skin.smoothstep(-2.3, -2.4, at[:, 1] + 0.15 * np.abs(at[:, 0]))
-        bare += (scene.shirt - bare) * dressed[:, None]
-        colour[body] = bare
-        gloss[body] = (0.05 + 0.12 * np.clip(lips, 0, 1)) * (1 - dressed) * (1 - 0.5 * grown)
-        for name, fixed in (("teeth", _TEETH), ("tongue", _TONGUE), ("lashes", _LASHES)):
-            colour[part == PARTS.index(name)] = fixed
-        return colour, gloss
-
-    def _eyes(
-        self, part: NDArray[np.uint8], where: Floats, normal: Floats, colour: Floats, gloss: Floats,
-        person: Subject, scene: Scene, vertices: Floats,
-    ) -> None:
-        """Paint sclera, iris and pupil by the angle to the gaze, and make the eyes round and wet. In place."""
+        colour, gloss = _surface(part, pixel[:, 3:6], pixel[:, 6:9], shot)
         eye = np.flatnonzero(part == PARTS.index("eye"))
-        for corner in eye_vertices(self.assets):
-            centre = vertices[corner].mean(axis=0)
+        for corners in eye_vertices(assets):
+            centre = shot.vertices[corners].mean(axis=0)
             side = eye[np.sign(where[eye, 0]) == np.sign(centre[0])]
             ball = where[side] - centre
             ball /= np.linalg.norm(ball, axis=1, keepdims=True) + 1e-9
-            yaw, pitch = scene.gaze
-            forward = np.array([np.sin(yaw), np.sin(pitch), 1.0], dtype=np.float32)
-            angle = np.arccos(np.clip(ball @ (forward / np.linalg.norm(forward)), -1, 1))
-            colour[side] = _eye_colour(angle, person)
+            colour[side] = _eye_colour(ball, shot)
             gloss[side] = 0.9
-            normal[side] = ball @ scene.rotation.T
+            normal[side] = ball @ shot.scene.rotation.T
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+        return illuminate(to_linear(colour), gloss, normal, shot.scene)
 
 
-def _eye_colour(angle: Floats, person: Subject) -> Floats:
-    """Return sRGB (p, 3) by the *angle* from the pupil's centre: iris of half-angle 0.5, as in a 24 mm eye of 11.7 mm iris."""
-    iris = 0.47 + 0.08 * person.style["iris"]
+def _surface(part: NDArray[np.uint8], place: Floats, mask: Floats, shot: _Shot) -> tuple[Floats, Floats]:
+    """Return the sRGB colour (p, 3) and the gloss (p,) of every covered pixel but the eyes."""
+    colour = np.empty((len(part), 3), dtype=np.float32)
+    gloss = np.full(len(part), 0.05, dtype=np.float32)
+    body = part == PARTS.index("body")
+    person, at = shot.person, place[body]
+    lips, mouth, ears = mask[body].T
+    bare = skin.skin_colour(at, lips, mouth, person)
+    bare *= 1 - person.creasing * skin.creases(at, shot.activity)[:, None]
+    grown = skin.hairiness(at, ears, person)
+    bare += (skin.hair_colour(at, person) - bare) * grown[:, None]
+    dressed = skin.smoothstep(2.3, 2.4, -at[:, 1] - 0.15 * np.abs(at[:, 0]))
+    bare += (shot.scene.shirt - bare) * dressed[:, None]
+    colour[body] = bare
+    gloss[body] = (0.05 + 0.12 * np.clip(lips, 0, 1)) * (1 - dressed) * (1 - 0.5 * grown)
+    for name, fixed in (("teeth", _TEETH), ("tongue", _TONGUE)):
+        colour[part == PARTS.index(name)] = fixed
+    return colour, gloss
+
+
+def _eye_colour(ball: Floats, shot: _Shot) -> Floats:
+    """Return the sRGB colour (p, 3) of the eye at the unit vectors *ball* (p, 3) from its centre.
+
+    The angle to the gaze decides: the iris has a half-angle of about 0.5, as in an eye of 24 mm with an iris of 11.7 mm.
+    """
+    yaw, pitch = shot.scene.gaze
+    gaze = np.array([np.sin(yaw), np.sin(pitch), 1.0], dtype=np.float32)
+    angle = np.arccos(np.clip(ball @ (gaze / np.linalg.norm(gaze)), -1, 1))
+    iris = 0.47 + 0.08 * shot.person.style["iris"]
     sclera = np.array([232, 226, 222], dtype=np.float32) - 18 * skin.smoothstep(0.6, 1.3, angle)[:, None]
-    ring = person.iris * (1.15 - 0.6 * skin.smoothstep(0.3, iris, angle))[:, None]
-    colour = sclera + (ring - sclera) * skin.smoothstep(iris + 0.04, iris - 0.04, angle)[:, None]
-    return np.asarray(colour + (8 - colour) * skin.smoothstep(0.25, 0.19, angle)[:, None], dtype=np.float32)
+    ring = shot.person.iris * (1.15 - 0.6 * skin.smoothstep(0.3, iris, angle))[:, None]
+    colour = sclera + (ring - sclera) * (1 - skin.smoothstep(iris - 0.04, iris + 0.04, angle))[:, None]
+    return np.asarray(colour + (8 - colour) * (1 - skin.smoothstep(0.19, 0.25, angle))[:, None], dtype=np.float32)
 
 
 def vertex_normals(vertices: Floats, triangles: NDArray[np.int32]) -> Floats:
@@ -180,8 +186,11 @@ def illuminate(albedo: Floats, gloss: Floats, normal: Floats, scene: Scene) -> F
     half = scene.light + np.array([0, 0, 1], dtype=np.float32)
     glance = np.clip(normal @ (half / np.linalg.norm(half)), 0, 1)
     wet = gloss > 0.5
-    shine = np.where(wet, np.power(glance, 120), np.power(glance, 18)) * gloss
-    return np.asarray(albedo * (scene.key * diffuse + scene.fill * sky) * 1.25 + scene.key * shine[:, None], dtype=np.float32)
+    shine = gloss * glance**16
+    shine[wet] = gloss[wet] * glance[wet] ** 128
+    return np.asarray(
+        albedo * (scene.key * diffuse + scene.fill * sky) * 1.25 + scene.key * shine[:, None], dtype=np.float32
+    )
 
 
 def _openness(seen: Coverage, depth: Floats, assets: HeadAssets, size: int) -> Floats:
@@ -203,8 +212,8 @@ def _openness(seen: Coverage, depth: Floats, assets: HeadAssets, size: int) -> F
 
 def _developed(light: Floats, size: int, scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Turn light (s, s, 3) into a photograph of *size*: area-sampled, slightly soft, grainy, 8 bits."""
-    picture = cv2.resize(to_srgb(light), (size, size), interpolation=cv2.INTER_AREA)
+    picture: Floats = cv2.resize(to_srgb(light), (size, size), interpolation=cv2.INTER_AREA)
     if scene.blur > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), scene.blur)
-    picture = picture + rng.normal(0, scene.grain, (size, size, 1))
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    grainy = picture + rng.normal(0, scene.grain, (size, size, 1))
+    return np.clip(np.round(grainy), 0, 255).astype(np.uint8)

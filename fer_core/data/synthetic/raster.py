@@ -40,38 +40,45 @@ def rasterise(points: Floats, depth: Floats, corners: NDArray[np.int32], size: i
     """
     x, y = points[corners, 0], points[corners, 1]
     area = (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0]) - (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0])
-    left = np.clip(np.ceil(x.min(axis=1) - 0.5), 0, size).astype(np.int64)
-    right = np.clip(np.floor(x.max(axis=1) - 0.5) + 1, 0, size).astype(np.int64)
-    top = np.clip(np.ceil(y.min(axis=1) - 0.5), 0, size).astype(np.int64)
-    bottom = np.clip(np.floor(y.max(axis=1) - 0.5) + 1, 0, size).astype(np.int64)
+    left, right = _span(x, size)
+    top, bottom = _span(y, size)
     front = np.flatnonzero((area > 1e-6) & (right > left) & (bottom > top))
     width = (right - left)[front]
     count = width * (bottom - top)[front]
-    triangle = np.repeat(front, count)
-    within = np.arange(len(triangle)) - np.repeat(np.cumsum(count) - count, count)
-    span = np.repeat(width, count)
-    rows, columns = within // span, within % span
-    rows += top[triangle]
-    columns += left[triangle]
-    weights = _barycentric(x, y, area, triangle, np.stack([columns, rows]) + np.float32(0.5))
-    inside = np.flatnonzero((weights >= 0).all(axis=1))
-    triangle, weights = triangle[inside], weights[inside]
-    pixel = rows[inside] * size + columns[inside]
-    height = (weights * depth[corners[triangle]]).sum(axis=1, dtype=np.float32)
-    return _nearest(pixel, triangle, weights, height, size)
+    start = np.cumsum(count) - count
+    within = np.arange(count.sum(), dtype=np.int32) - np.repeat(start.astype(np.int32), count)
+    row, column = np.divmod(within, np.repeat(width, count))
+    across, down = column.astype(np.float32), row.astype(np.float32)
+    slopes = np.repeat(_slopes(x[front], y[front], area[front], left[front], top[front]), count, axis=1)
+    first = slopes[0] + slopes[1] * across + slopes[2] * down
+    second = slopes[3] + slopes[4] * across + slopes[5] * down
+    third = 1 - first - second
+    inside = np.flatnonzero((first >= 0) & (second >= 0) & (third >= 0))
+    owner = np.repeat(front, count)[inside]
+    pixel = (row[inside] + top[owner]) * size + column[inside] + left[owner]
+    weights = np.stack([first[inside], second[inside], third[inside]], axis=1)
+    height = np.einsum("pk,pk->p", weights, depth[corners[owner]])
+    return _nearest(pixel, owner, weights, height, size)
 
 
-def _barycentric(x: Floats, y: Floats, area: Floats, triangle: NDArray[np.int64], points: Floats) -> Floats:
-    """Return the weights (c, 3) of the corners of *triangle* at the candidate *points* (2, c)."""
-    px, py = points
-    x, y, scale = x[triangle], y[triangle], 1 / area[triangle]
-    first = ((x[:, 2] - px) * (y[:, 1] - py) - (x[:, 1] - px) * (y[:, 2] - py)) * scale
-    second = ((x[:, 0] - px) * (y[:, 2] - py) - (x[:, 2] - px) * (y[:, 0] - py)) * scale
-    return np.stack([first, second, 1 - first - second], axis=1).astype(np.float32)
+def _span(values: Floats, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the first pixel whose centre is in the range of each row of *values* (m, 3), and one past the last."""
+    first = np.clip(np.ceil(values.min(axis=1) - 0.5), 0, size).astype(np.int32)
+    return first, np.clip(np.floor(values.max(axis=1) - 0.5) + 1, 0, size).astype(np.int32)
+
+
+def _slopes(x: Floats, y: Floats, area: Floats, left: NDArray[np.int32], top: NDArray[np.int32]) -> Floats:
+    """Return (6, m): for two corners of each triangle, the weight at pixel (left, top), per column and per row."""
+    px, py = left + np.float32(0.5), top + np.float32(0.5)
+    rows = []
+    for this, that in ((2, 1), (0, 2)):
+        at = (x[:, this] - px) * (y[:, that] - py) - (x[:, that] - px) * (y[:, this] - py)
+        rows += [at / area, (y[:, this] - y[:, that]) / area, (x[:, that] - x[:, this]) / area]
+    return np.array(rows, dtype=np.float32)
 
 
 def _nearest(
-    pixel: NDArray[np.int64], triangle: NDArray[np.int64], weights: Floats, height: Floats, size: int
+    pixel: NDArray[np.int32], triangle: NDArray[np.int64], weights: Floats, height: Floats, size: int
 ) -> Coverage:
     """Keep, for each pixel, the candidate with the greatest *height*.
 

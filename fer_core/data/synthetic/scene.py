@@ -16,8 +16,8 @@ _DISTANCE = 12.0  # of the camera, in distances between the eyes: about 75 cm
 class Scene:
     """One photograph's circumstances. Angles in radians, lengths in distances between the eyes, colours linear.
 
-    ``rotation`` (3, 3) turns the head. ``gaze`` (2,) are the eyes' yaw and pitch. ``zoom`` and ``shift`` (2,) disturb the
-    framing. ``light`` (3,) points to the key light, ``key`` and ``fill`` (3,) are its and the surroundings' colours.
+    ``rotation`` (3, 3) turns the head. ``gaze`` (2,) are the eyes' yaw and pitch. ``zoom`` and ``shift`` (2,) disturb
+    the framing. ``light`` (3,) points to the key light, ``key`` and ``fill`` (3,) are its and the surroundings' colours.
     """
 
     rotation: Floats
@@ -41,7 +41,7 @@ class Scene:
         fill = rng.uniform(0.28, 0.5)
         exposure = rng.uniform(0.85, 1.15)
         plain = rng.random() < 0.5
-        backdrop = np.full(3, rng.uniform(205, 248)) if plain else rng.uniform(25, 225, 3)
+        backdrop = np.full(3, rng.uniform(205, 248)) if plain else rng.uniform(30, 220) + rng.uniform(-40, 40, 3)
         return cls(
             rotation=_rotation(rng.normal(0, 0.16), rng.normal(0, 0.09), rng.normal(0, 0.06)),
             gaze=(rng.normal(0, 0.09), rng.normal(0, 0.06)),
@@ -69,12 +69,12 @@ class Scene:
         x = size * (0.5 + self.shift[0]) + scale * turned[:, 0] * nearness
         y = size * (0.5 + self.shift[1]) - scale * turned[:, 1] * nearness
         depth = turned[:, 2] + _DISTANCE
-        return turned, np.stack([x, y], axis=1).astype(np.float32), depth.astype(np.float32)
+        return turned.astype(np.float32), np.stack([x, y], axis=1).astype(np.float32), depth.astype(np.float32)
 
     def backdrop_picture(self, size: int, rng: np.random.Generator) -> Floats:
         """Return an out-of-focus backdrop, linear (size, size, 3): a gradient with soft blobs."""
-        coarse = rng.normal(0, 1, (4, 4, 3)).astype(np.float32) * rng.choice([3.0, 12.0, 30.0])
-        blobs = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+        coarse = rng.normal(0, 1, (4, 4, 1)) * rng.choice([3.0, 12.0, 25.0]) + rng.normal(0, 4, (4, 4, 3))
+        blobs = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
         slope = np.linspace(8, -12, size, dtype=np.float32)[:, None, None]
         return to_linear(self.backdrop + blobs + slope)
 

@@ -5,6 +5,7 @@ x to the subject's left, y up, z forward. They move with the skin, so brows, lip
 Landmarks below (brows at y = 0.3 to 0.4, lips around y = -1.1, chin at y = -1.75) were read off the base mesh.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -63,9 +64,9 @@ def brows(place: Floats, subject: Subject) -> Floats:
     style = subject.style
     along = np.clip((x - 0.24) / 0.72, 0, 1)
     arch = 0.27 + 0.06 * style["brow_height"] + 0.34 * along * (1 - along) - 0.02 * along
-    width = (0.05 + 0.045 * style["brow_width"]) * (0.75 if subject.sex == "F" else 1.0)
-    width = width * (0.8 if subject.kind == "child" else 1.0) * (1.15 - 0.75 * along)
-    across = np.abs(y - arch + 0.012 * noise("fine", place[:, 0], y, subject)) / width
+    base = (0.05 + 0.045 * style["brow_width"]) * (0.75 if subject.sex == "F" else 1.0)
+    width = base * (0.8 if subject.kind == "child" else 1.0) * (1.15 - 0.75 * along)
+    across = np.abs(y - arch + 0.007 * noise("fine", place[:, 0], y, subject)) / width
     ends = smoothstep(0.2, 0.3, x) * (1 - smoothstep(0.88, 1.0, x)) * smoothstep(-0.2, 0.0, place[:, 2])
     density = (1 - smoothstep(0.5, 1.1, across)) * ends * (0.65 + 0.35 * style["brow_density"])
     return np.asarray(density, dtype=np.float32)
@@ -98,6 +99,39 @@ def skin_colour(place: Floats, lips: Floats, mouth: Floats, subject: Subject) ->
     return _mix(colour, brow_colour, 0.85 * brows(place, subject))
 
 
+def creases(place: Floats, activity: Mapping[str, float]) -> Floats:
+    """Return how much the folds of moved skin darken it, (p,) in [0, 0.6].
+
+    *activity* maps expression units to their weights. The mesh is too coarse for wrinkles, so the folds that mark
+    expressions are drawn: between the brows (frowning), across the nose (wrinkling it), from the nose around
+    the mouth (pulling up lip or corners), across the forehead (raising brows).
+    """
+    x, y = np.abs(place[:, 0]), place[:, 1]
+    frown = _ridge(x, 0.13, 0.03) * _ridge(y, 0.34, 0.13)
+    bridge = 0.5 + 0.5 * np.cos((y - 0.12 - 0.5 * x) * (2 * np.pi / 0.11))
+    nose = bridge * _ridge(y, 0.08, 0.13) * _ridge(x, 0.0, 0.17)
+    path = np.asarray(0.34 + 0.42 * np.clip(-0.62 - y, 0, 0.7) ** 0.8, dtype=np.float32)
+    fold = _ridge(x, path, 0.035) * _window(y, -1.05, -0.66)
+    forehead = (0.5 + 0.5 * np.cos((y - 0.08 * np.cos(3 * x)) * (2 * np.pi / 0.17))) * _ridge(y, 0.78, 0.17)
+    forehead = forehead * _ridge(x, 0.0, 0.5)
+    depth = (
+        0.45 * activity.get("browDownLeft", 0.0) * frown
+        + 0.5 * activity.get("nose-left-elevation", 0.0) * nose
+        + 0.4 * max(activity.get("nose-left-elevation", 0.0), 0.8 * activity.get("mouthSmileLeft", 0.0)) * fold
+        + 0.13 * activity.get("browInnerUp", 0.0) * forehead
+    )
+    return np.asarray(np.clip(depth, 0, 0.6) * smoothstep(-0.5, -0.1, place[:, 2]), dtype=np.float32)
+
+
+def _ridge(value: Floats, centre: Floats | float, width: float) -> Floats:
+    return np.asarray(np.exp(-(((value - centre) / width) ** 2) / 2), dtype=np.float32)
+
+
+def _window(value: Floats, low: float, high: float) -> Floats:
+    edge = 0.2 * (high - low)
+    return smoothstep(low - edge, low + edge, value) * (1 - smoothstep(high - edge, high + edge, value))
+
+
 def hair_colour(place: Floats, subject: Subject) -> Floats:
     """Return the sRGB colour (p, 3) of hair, streaked from the crown down."""
     around = np.arctan2(place[:, 0], place[:, 2] + 0.9)
@@ -109,7 +143,7 @@ def hair_colour(place: Floats, subject: Subject) -> Floats:
 def _redness(place: Floats, subject: Subject) -> Floats:
     cheeks = _blob(place, (0.68, -0.62), (0.28, 0.24))
     tip = _blob(place, (0.0, -0.62), (0.2, 0.16))
-    return np.asarray((0.15 + 0.75 * subject.style["redness"] ** 2) * np.maximum(cheeks, 0.6 * tip), dtype=np.float32)
+    return np.asarray((0.1 + 0.5 * subject.style["redness"] ** 2) * np.maximum(cheeks, 0.6 * tip), dtype=np.float32)
 
 
 def _blob(place: Floats, centre: tuple[float, float], radius: tuple[float, float]) -> Floats:
