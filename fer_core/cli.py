@@ -22,9 +22,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except FerError as error:
-            failure = click.ClickException(str(error))
-            failure.exit_code = 2 if isinstance(error, ConfigError) else 1
-            raise failure from error
+            failure = click.UsageError if isinstance(error, ConfigError) else click.ClickException
+            raise failure(str(error)) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -66,9 +66,21 @@ def list_source(source: DataSource) -> Listing:
 
 
 def is_synthetic(folder: Path) -> bool:
-    """Tell whether *folder* lies in a rendered tree: the mark is in it or up to two levels above."""
+    """Tell whether *folder* lies in a rendered tree: the mark is in it or up to two levels above.
+
+    Raises:
+        DataError: the mark says that the rendering was not finished.
+    """
     resolved = folder.resolve()
-    return any((place / SYNTHETIC_MARK).is_file() for place in (resolved, *list(resolved.parents)[:2]))
+    for place in (resolved, *list(resolved.parents)[:2]):
+        mark = place / SYNTHETIC_MARK
+        if mark.is_file():
+            if '"complete": true' not in mark.read_text(encoding="utf-8"):
+                raise DataError(
+                    f"{place}: rendering was interrupted; run 'fer-data render' again with the same options"
+                )
+            return True
+    return False
 
 
 def load_faces(sources: Sequence[DataSource], size: int, cache: Path, *, progress: Progress | None = None) -> FaceSet:
@@ -162,7 +174,9 @@ def _build(entry: Path, rows: Sequence[_Row], size: int, progress: Progress | No
     failed: list[Skipped] = []
     digest = hashlib.sha256()
     with (partial / "images.bin").open("wb") as stream:
-        for done, (row, decoded) in enumerate(zip(rows, _decoded(rows, size), strict=True), start=1):
+        for done, (row, decoded) in enumerate(
+            zip(rows, decode_all([row.example.path for row in rows], size), strict=True), start=1
+        ):
             if isinstance(decoded, Skipped):
                 failed.append(decoded)
             else:
@@ -174,7 +188,9 @@ def _build(entry: Path, rows: Sequence[_Row], size: int, progress: Progress | No
         stream.flush()
         os.fsync(stream.fileno())
     if not kept:
-        raise DataError(f"none of the {len(rows)} photographs can be decoded; the first: {failed[0].reason}")
+        raise DataError(
+            f"none of the {len(rows)} photographs can be decoded; the first: {failed[0].path}: {failed[0].reason}"
+        )
     columns = _columns(kept)
     for name in sorted(columns):
         digest.update("\0".join([name, *map(str, columns[name].tolist())]).encode())
@@ -184,18 +200,21 @@ def _build(entry: Path, rows: Sequence[_Row], size: int, progress: Progress | No
     partial.rename(entry)
 
 
-def _decoded(rows: Sequence[_Row], size: int) -> Iterator[NDArray[np.uint8] | Skipped]:
-    """Yield the pixels of each row in order, or why there are none. Threads: both decoders release the interpreter."""
+def decode_all(paths: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8] | Skipped]:
+    """Yield the pixels of each photograph in order, (size, size, 3), or why there are none.
 
-    def attempt(row: _Row) -> NDArray[np.uint8] | Skipped:
+    Threads, one a core: both decoders let go of the interpreter while they work.
+    """
+
+    def attempt(path: Path) -> NDArray[np.uint8] | Skipped:
         try:
-            return decode(row.example.path, size)
+            return decode(path, size)
         except DataError as error:
-            return Skipped(str(row.example.path), str(error))
+            return Skipped(str(path), str(error).removeprefix(f"{path}: "))
 
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        for start in range(0, len(rows), _BLOCK):
-            yield from pool.map(attempt, rows[start : start + _BLOCK])
+        for start in range(0, len(paths), _BLOCK):
+            yield from pool.map(attempt, paths[start : start + _BLOCK])
 
 
 def _columns(rows: Sequence[_Row]) -> dict[str, NDArray[Any]]:

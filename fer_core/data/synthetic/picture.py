@@ -150,7 +150,7 @@ def _surface(part: NDArray[np.uint8], place: Floats, mask: Floats, shot: _Shot) 
 def _eye_colour(ball: Floats, shot: _Shot) -> Floats:
     """Return the sRGB colour (p, 3) of the eye at the unit vectors *ball* (p, 3) from its centre.
 
-    The angle to the gaze decides: the iris has a half-angle of about 0.5, as in an eye of 24 mm with an iris of 11.7 mm.
+    The angle to the gaze decides. The iris has a half-angle of about 0.5: 11.7 mm of iris on an eye of 24 mm.
     """
     yaw, pitch = shot.scene.gaze
     gaze = np.array([np.sin(yaw), np.sin(pitch), 1.0], dtype=np.float32)
@@ -187,7 +187,7 @@ def illuminate(albedo: Floats, gloss: Floats, normal: Floats, scene: Scene) -> F
     glance = np.clip(normal @ (half / np.linalg.norm(half)), 0, 1)
     wet = gloss > 0.5
     shine = gloss * glance**16
-    shine[wet] = gloss[wet] * glance[wet] ** 128
+    shine[wet] = gloss[wet] * glance[wet] ** 400
     return np.asarray(
         albedo * (scene.key * diffuse + scene.fill * sky) * 1.25 + scene.key * shine[:, None], dtype=np.float32
     )

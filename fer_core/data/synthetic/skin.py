@@ -115,8 +115,8 @@ def creases(place: Floats, activity: Mapping[str, float]) -> Floats:
     forehead = (0.5 + 0.5 * np.cos((y - 0.08 * np.cos(3 * x)) * (2 * np.pi / 0.17))) * _ridge(y, 0.78, 0.17)
     forehead = forehead * _ridge(x, 0.0, 0.5)
     depth = (
-        0.45 * activity.get("browDownLeft", 0.0) * frown
-        + 0.5 * activity.get("nose-left-elevation", 0.0) * nose
+        0.3 * activity.get("browDownLeft", 0.0) * frown
+        + 0.4 * activity.get("nose-left-elevation", 0.0) * nose
         + 0.4 * max(activity.get("nose-left-elevation", 0.0), 0.8 * activity.get("mouthSmileLeft", 0.0)) * fold
         + 0.13 * activity.get("browInnerUp", 0.0) * forehead
     )
