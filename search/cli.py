@@ -22,7 +22,7 @@ from search.errors import SearchError
 from search.folder import StudyFolder
 from search.record import StudyRecord
 
-PLAIN_WIDTH = 160
+PLAIN_WIDTH = 200
 """Columns of a table that does not go to a terminal: wide enough that nothing is cut."""
 
 

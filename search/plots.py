@@ -109,7 +109,7 @@ def svg(figure: Figure, name: str) -> str:
     """Return *figure* as an ``<svg>`` element; *name* keeps its ids apart from those of other figures of a page."""
     text = io.StringIO()
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     whole = text.getvalue()
     return whole[whole.index("<svg") :]
 

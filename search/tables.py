@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from rich.box import HORIZONTALS
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from fer_core.specs import ARCHITECTURE_TITLES, ArchitectureName, CompressionSpec
@@ -71,22 +72,19 @@ def as_csv(rows: Sequence[FrontRow]) -> str:
     return text.getvalue()
 
 
-def as_table(rows: Sequence[FrontRow], title: str) -> Table:
-    """Return *rows* for a terminal; F1 and gap in points (fractions x 100), with 95 % intervals."""
-    table = Table(title=title, title_justify="left", header_style="bold", caption_justify="left", expand=False)
-    table.box, table.show_lines = HORIZONTALS, True
-    table.caption = "\n".join(
-        (
-            "F1, gap: points of 100 on the search half, [95 %] over children; report F1: the half that no search saw.",
-            "shrunk: the gap beyond what chance gives, which the search minimises. P: probability to be on the front.",
-            *caveats(rows),
-        )
-    )
+def as_table(rows: Sequence[FrontRow], title: str) -> RenderableType:
+    """Return *rows* for a terminal, with what must be known to read them; F1 and gap in points (fractions x 100)."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=HORIZONTALS, show_lines=True)
     for name in HEADINGS:
         table.add_column(name, justify="left" if name == "candidate" else "right", no_wrap=name != "candidate")
     for row in rows:
         table.add_row(*cells(row), style="" if row.on_front else "dim")
-    return table
+    return Group(
+        table,
+        "F1, gap: points of 100 on the search half, [95 %] over children; report F1: the half that no search saw.",
+        "shrunk: the gap beyond what chance gives, which the search minimises. P: probability to be on the front.",
+        *caveats(rows),
+    )
 
 
 def cells(row: FrontRow) -> tuple[str, ...]:
