@@ -1,0 +1,52 @@
+"""lab.toml: what is read, and how what is wrong is named."""
+
+import pytest
+
+from devicelab.config import LabConfig, SimulatedPhone
+from devicelab.errors import ConfigError
+
+
+def load(tmp_path, text):
+    path = tmp_path / "lab.toml"
+    path.write_text(text)
+    return LabConfig.load(path)
+
+
+def test_reads_phones(tmp_path):
+    config = load(tmp_path, '[[devices]]\nname = "a"\n[[devices]]\nname = "b"\nnoise = "noisy"\nambient_c = 30\n')
+    assert config.devices == (SimulatedPhone(name="a"), SimulatedPhone(name="b", noise="noisy", ambient_c=30))
+
+
+def test_the_simulated_lab_needs_nothing():
+    config = LabConfig.simulated(devices=3, seed=5)
+    assert [(device.name, device.seed) for device in config.devices] == [(f"moto-g6-{n}", 5) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[[devices]]\nname = "a"\nnoize = "x"', "devices.0.noize: unknown key"),
+        ('[[devices]]\nname = "a"\nnoise = "loud"', "devices.0.noise: Input should be"),
+        ('[[devices]]\nname = "a"\nambient_c = 99', "devices.0.ambient_c: Input should be less than or equal to 60"),
+        ('[[devices]]\nname = "a"\n[[devices]]\nname = "a"', "two devices are named 'a'"),
+        ("devices = []", "devices: Tuple should have at least 1 item"),
+        ("", "devices: Field required"),
+        ("devices = [", "not valid TOML"),
+    ],
+)
+def test_names_file_key_and_reason(tmp_path, text, reason):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'lab.toml'}: {reason}")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
+        LabConfig.load(tmp_path / "none.toml")
+
+
+def test_a_lab_without_phones_is_refused():
+    with pytest.raises(ConfigError, match="simulated lab: devices"):
+        LabConfig.simulated(devices=0)
