@@ -2,10 +2,8 @@
 
 import json
 import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +23,15 @@ from devicelab.store import Store
 NOTE = "simulated: these times come from arithmetic on the network's operators; no phone measured them"
 
 
-def _refusing(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn this room's errors into one line on stderr and the exit code of their kind."""
+class _Commands(click.Group):
+    """Turns this room's errors into one line on stderr and the exit code of their kind."""
 
-    @wraps(command)
-    def wrapped(*args: object, **options: object) -> None:
+    def invoke(self, ctx: click.Context) -> None:
         try:
-            command(*args, **options)
+            super().invoke(ctx)
         except DeviceLabError as error:
             click.echo(f"fer-lab: {error}", err=True)
-            sys.exit(error.exit_code)
-
-    return wrapped
+            ctx.exit(error.exit_code)
 
 
 def _config(path: Path | None) -> LabConfig:
@@ -62,15 +57,15 @@ _store = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fer-search")
 @click.option("-v", "--verbose", is_flag=True, help="Say what the lab does while it does it.")
-def main(*, verbose: bool) -> None:
-    r"""Phones, leases and measurements.
+def cli(*, verbose: bool) -> None:
+    """Phones, leases and measurements.
 
-    \b
-    Example: how fast is this network on a Moto G6, and which phones are there?
-      fer-lab measure model.tflite --threads 4
-      fer-lab devices
+    How fast is this network on a Moto G6?  fer-lab measure model.tflite --threads 4
+
+    Which phones are there?  fer-lab devices
 
     Without --lab the phones are simulated and every output says so. Exit codes: 0 done, 1 failed,
     2 usage, 3 nothing available.
@@ -80,17 +75,19 @@ def main(*, verbose: bool) -> None:
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
 
 
-@main.command()
+def main() -> None:
+    """Run ``fer-lab``."""
+    cli()
+
+
+@cli.command()
 @_lab
 @_store
 @_as_json
-@_refusing
 def devices(*, lab_path: Path | None, store_path: Path, as_json: bool) -> None:
-    r"""List the phones of the lab, how they are and who uses them.
+    """List the phones of the lab, how they are and who uses them.
 
-    \b
-    Example:
-      fer-lab devices --json
+    Example: fer-lab devices --json
     """
     found = survey(_config(lab_path), store_path)
     if as_json:
@@ -105,24 +102,21 @@ def devices(*, lab_path: Path | None, store_path: Path, as_json: bool) -> None:
     _print_table(table)
 
 
-@main.command()
+@cli.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="MODEL.tflite")
 @click.option("--threads", type=click.IntRange(1, 8), default=1, show_default=True, help="CPU threads.")
 @click.option("--on", "selector", metavar="SELECTOR", help="Which phones would do: NAME, or product=...,os_build=...")
 @_lab
 @_store
 @_as_json
-@_refusing
 def measure(
     *, model: Path, threads: int, selector: str | None, lab_path: Path | None, store_path: Path, as_json: bool
 ) -> None:
-    r"""Measure the latency of MODEL.tflite, or tell what was measured for the same graph before.
+    """Measure the latency of MODEL.tflite, or tell what was measured for the same graph before.
 
     Latency belongs to the graph, not to the weights: a retrained network of the same shape is answered from the store.
 
-    \b
-    Example:
-      fer-lab measure model.tflite --threads 4 --on "product=Moto G6"
+    Example: fer-lab measure model.tflite --threads 4 --on "product=Moto G6"
     """
     config, chosen = _config(lab_path), Selector.parse(selector) if selector else None
     workload = Workload.of(model, threads)
@@ -140,16 +134,13 @@ def measure(
     _print_note([measurement])
 
 
-@main.command()
+@cli.command()
 @_store
 @_as_json
-@_refusing
 def measurements(*, store_path: Path, as_json: bool) -> None:
-    r"""List everything the lab has measured, oldest first.
+    """List everything the lab has measured, oldest first.
 
-    \b
-    Example:
-      fer-lab measurements --json
+    Example: fer-lab measurements --json
     """
     hint = "no measurement yet; make one with: fer-lab measure MODEL.tflite"
     with _reading(store_path, hint) as store:
@@ -163,17 +154,14 @@ def measurements(*, store_path: Path, as_json: bool) -> None:
         raise NoDeviceError(hint)
 
 
-@main.command()
+@cli.command()
 @click.option("--all", "ended", is_flag=True, help="Also list leases that have ended.")
 @_store
 @_as_json
-@_refusing
 def leases(*, ended: bool, store_path: Path, as_json: bool) -> None:
-    r"""List who uses which phone now, and until when.
+    """List who uses which phone now, and until when.
 
-    \b
-    Example:
-      fer-lab leases --all
+    Example: fer-lab leases --all
     """
     with _reading(store_path, "no lease yet; measuring takes one: fer-lab measure MODEL.tflite") as store:
         found = store.leases(ended=ended)

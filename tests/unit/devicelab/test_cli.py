@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from devicelab.cli import main
+from devicelab.cli import cli
 from devicelab.config import LabConfig
 from devicelab.lab import Lab
 from devicelab.measurement import Measurement
@@ -15,7 +15,7 @@ from devicelab.measurement import Measurement
 def fer_lab(tmp_path):
     def run(*arguments, code=0):
         environment = {"FER_LAB_STORE": str(tmp_path / "lab.sqlite")}
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments], env=environment)
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments], env=environment)
         assert result.exit_code == code, result.output
         if code:
             assert "Traceback" not in result.output
@@ -103,6 +103,6 @@ def test_a_busy_store_is_refused_and_still_readable(fer_lab, tmp_path, model):
 
 
 def test_every_command_teaches_by_example():
-    for name, command in main.commands.items():
+    for name, command in cli.commands.items():
         assert command.help is not None
         assert f"fer-lab {name}" in command.help
