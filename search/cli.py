@@ -195,6 +195,7 @@ def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: 
     from fer_core.scoring import input_size_of
     from fer_core.scoring import score as score_faces
     from search.status import scores_table
+    from search.tables import SYNTHETIC
     from search.toml import validated
 
     options = {"layout": layout, "path": data, "split": split, "subject_pattern": subject_pattern}
@@ -214,6 +215,8 @@ def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: 
     for name, scores in halves.items():
         if scores:
             click.echo(f"macro-F1 of the {name}: {scores.macro_f1!r}")
+    if card.synthetic:
+        click.echo(SYNTHETIC)
 
 
 def _record(folder: StudyFolder) -> StudyRecord:

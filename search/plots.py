@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fer_core.scores import GroupScore
 from fer_core.specs import ARCHITECTURE_TITLES, ArchitectureName, Quantization
 from search.record import TrialRecord
 from search.rows import FrontRow
@@ -83,15 +84,21 @@ def hypervolume_figure(history: Sequence[tuple[int, float]]) -> Figure:
     return figure
 
 
+def group_scores(trial: TrialRecord) -> tuple[GroupScore, ...]:
+    """Return the scores by group of *trial*'s report half, else of its search half, else of the whole set."""
+    card = trial.outcome.scorecard if trial.outcome else None
+    return (card.report or card.search or card.whole).groups if card else ()
+
+
 def groups_figure(trials: Sequence[TrialRecord]) -> Figure:
-    """Draw macro-F1 of each group on the report half (else the search half, else the whole set) for *trials*."""
+    """Draw macro-F1 of each group (``group_scores``) for *trials*, a line of them for each."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 1.2 + 0.55 * max(1, len(trials))), layout="constrained")
         axes = figure.subplots()
-        names = sorted({group.group for trial in trials for group in _groups(trial)})
+        names = sorted({group.group for trial in trials for group in group_scores(trial)})
         shades = dict(zip(names, ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9") * 9, strict=False))
         for line, trial in enumerate(trials):
-            for group in _groups(trial):
+            for group in group_scores(trial):
                 place = line + (names.index(group.group) - (len(names) - 1) / 2) * 0.7 / max(1, len(names))
                 low, high = group.macro_f1_interval.low, group.macro_f1_interval.high
                 axes.plot([100 * low, 100 * high], [place, place], color=shades[group.group], linewidth=1.4, alpha=0.7)
@@ -161,8 +168,3 @@ def _legends(figure: Figure, rows: Sequence[FrontRow]) -> None:
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=6, color=GREY, label="beaten by another"))
     handles.append(Line2D([], [], color="#9ca3af", linewidth=1.3, label="best F1 within a latency"))
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
-
-
-def _groups(trial: TrialRecord) -> Sequence[Any]:
-    card = trial.outcome.scorecard if trial.outcome else None
-    return (card.report or card.search or card.whole).groups if card else ()

@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 
 from search.front import front_rows, hypervolume_history
-from search.plots import front_figure, groups_figure, hypervolume_figure, save_png, svg
+from search.plots import front_figure, group_scores, groups_figure, hypervolume_figure, save_png, svg
 from search.progress import counts, describe, result
-from search.record import StudyRecord
+from search.record import StudyRecord, TrialRecord
 from search.rows import FrontRow
 from search.space import continuous, size
 from search.tables import HEADINGS, caveats, cells
@@ -53,7 +53,6 @@ def write_report(record: StudyRecord, path: Path) -> None:
 def _page(record: StudyRecord, rows: Sequence[FrontRow], picture: str) -> str:
     name = escape(record.opened.name)
     members = [row for row in rows if row.on_front]
-    groups = svg(groups_figure([record.trials[row.trial] for row in members]), "groups")
     history = hypervolume_history(record)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -74,10 +73,7 @@ the difference between the best and the worst ethnic group; with groups this sma
 search minimises the <em>shrunk gap</em> (gap minus what chance gives, at least 0), and <em>p</em> tells how often
 chance gives as much. Intervals, in brackets, hold 95 %.
 <em>P</em> is the share of resampled sets of children in which the trial is on the front.</p>
-<h2>Groups</h2>
-<div class="card">{groups}</div>
-<p>Macro-F1 of each group of children of the report half, for the members of the front. Where intervals
-overlap, the groups cannot be told apart.</p>
+{_groups([record.trials[row.trial] for row in members])}
 <h2>Progress</h2>
 <div class="card">{svg(hypervolume_figure(history), "history")}</div>
 <p>Hypervolume: the share of the box between the reference point ({escape(_reference(record))}) and the ideal that the
@@ -110,6 +106,15 @@ def _front_table(rows: Sequence[FrontRow]) -> str:
 def _stacked(text: str) -> str:
     first, *below = map(escape, text.splitlines())
     return first + "".join(f"<br><small>{line}</small>" for line in below)
+
+
+def _groups(trials: Sequence[TrialRecord]) -> str:
+    if not any(group_scores(trial) for trial in trials):
+        return ""
+    return f"""<h2>Groups</h2>
+<div class="card">{svg(groups_figure(trials), "groups")}</div>
+<p>Macro-F1 of each group of children of the report half, for the members of the front. Where intervals
+overlap, the groups cannot be told apart.</p>"""
 
 
 def _facts(record: StudyRecord) -> dict[str, str]:
