@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from devicelab.block import run_block
-from devicelab.clock import SystemClock, VirtualClock
 from devicelab.config import LabConfig
 from devicelab.device import Platform, Selector
 from devicelab.drivers.simulator import SimulatedDriver
@@ -18,7 +17,7 @@ from devicelab.errors import DeviceError, NoDeviceError
 from devicelab.estimation import AGREEMENT, Block, Interval, agreeing, combine
 from devicelab.lease import DeviceStatus, Lease, allocate
 from devicelab.measurement import PROTOCOL, Measurement, Reading, Workload
-from devicelab.protocols import Clock, Driver
+from devicelab.protocols import Clock, Driver, SystemClock, VirtualClock
 from devicelab.store import Store
 
 logger = logging.getLogger(__name__)

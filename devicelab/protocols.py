@@ -1,4 +1,4 @@
-"""The two seams of the lab: a phone that can be told what to do, and time.
+"""The two seams of the lab: a phone that can be told what to do, and time (with its two clocks).
 
 A **driver** is one phone. It is used by one caller at a time, the holder of the phone's lease, and
 needs no locks of its own. The order of calls is
@@ -12,6 +12,7 @@ a round trip to it. A driver raises ``DeviceError`` for what is the phone's faul
 A **clock** is the only source of time, so that a day in the lab can be tested in milliseconds.
 """
 
+import time
 from typing import Protocol
 
 from devicelab.device import Device, Health
@@ -28,6 +29,39 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Let *seconds* >= 0 pass."""
         ...
+
+
+class SystemClock:
+    """Real time."""
+
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for *seconds* >= 0."""
+        time.sleep(seconds)
+
+
+class VirtualClock:
+    """Time that passes at once: what a lab of simulated phones lives in."""
+
+    def __init__(self, start: float) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        """Return the start plus everything slept since, in seconds."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Move the clock forward by *seconds*.
+
+        Raises:
+            ValueError: *seconds* is negative.
+        """
+        if seconds < 0:
+            raise ValueError(f"time does not run backwards: {seconds}")
+        self._now += seconds
 
 
 class Driver(Protocol):

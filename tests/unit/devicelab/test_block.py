@@ -3,13 +3,13 @@
 import pytest
 
 from devicelab.block import RULES, run_block, unfit
-from devicelab.clock import VirtualClock
 from devicelab.config import SimulatedPhone
 from devicelab.device import Health
 from devicelab.drivers.simulator import SimulatedDriver
 from devicelab.errors import DeviceError
 from devicelab.estimation import LOOKS
 from devicelab.measurement import Workload
+from devicelab.protocols import VirtualClock
 
 
 class Disturbed(SimulatedDriver):

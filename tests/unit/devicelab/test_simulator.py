@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from devicelab.clock import VirtualClock
 from devicelab.config import SimulatedPhone
 from devicelab.drivers import simulator
 from devicelab.drivers.simulator import SimulatedDriver
 from devicelab.errors import DeviceError, WorkloadError
 from devicelab.graph import read_graph
 from devicelab.measurement import Workload
+from devicelab.protocols import VirtualClock
 from devicelab.roofline import latency_ms
 
 
