@@ -12,13 +12,11 @@ it dies.
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 from fer_core.artifact import sha256_of
@@ -40,9 +38,8 @@ class ArtifactStore:
     def get_or_compute(self, key: str, compute: Callable[[Path], None]) -> Path:
         """Return the entry's folder; when it is missing or damaged, let *compute* fill it first.
 
-        *compute* gets the partial folder of the key, which is empty unless an earlier computation
-        was cut short. What it raises is raised here, and nothing is stored. At most one process
-        computes a key at a time.
+        *compute* gets an empty folder. What it raises is raised here, and nothing is stored. At most
+        one process computes a key at a time.
 
         Raises:
             ArtifactError: the disk is full or not writable; what was there before is untouched.
@@ -108,6 +105,8 @@ class ArtifactStore:
 
     def _compute(self, key: str, compute: Callable[[Path], None]) -> None:
         folder = self.partial(key)
+        shutil.rmtree(folder)  # what an earlier computation left when it was cut short
+        folder = self.partial(key)
         try:
             compute(folder)
         except OSError as error:
@@ -134,21 +133,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-
-
-@cache
-def code_digest(*rooms: str) -> str:
-    """Return the hex SHA-256 of the Python sources of *rooms* (importable packages): the version of a stage's code.
-
-    Coarse on purpose: any change to a room makes its stages compute again, and none can be forgotten.
-    """
-    digest = hashlib.sha256()
-    for room in rooms:
-        folder = Path(__file__).parent.parent / room
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(str(path.relative_to(folder.parent)).encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.artifacts import ArtifactStore, code_digest, write_atomically
+from search.artifacts import ArtifactStore, write_atomically
 from search.errors import ArtifactError
 
 KEY = "ab" * 32
@@ -61,18 +61,15 @@ def test_processes_that_need_the_same_entry_wait_for_one_computation(tmp_path: P
 
 
 def test_a_dead_holder_releases_its_lock_and_leaves_its_partial_work(tmp_path: Path) -> None:
-    found: list[str] = []
-
-    def go_on(folder: Path) -> None:
-        found.append((folder / "checkpoint").read_text())
-        _fill(folder)
-
+    store = ArtifactStore(tmp_path / "store")
     with _python(_HOLD_THE_LOCK, tmp_path / "store") as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "holding\n"
         holder.kill()
-        ArtifactStore(tmp_path / "store").get_or_compute(KEY, go_on)
-    assert found == ["epoch 3"]
+        with store.locked(KEY):
+            assert (store.partial(KEY) / "checkpoint").read_text() == "epoch 3"
+    (store.get_or_compute(KEY, _fill)).joinpath("model.bin").unlink()
+    assert sorted(path.name for path in store.get_or_compute(KEY, _fill).iterdir()) == ["manifest.json", "model.bin"]
 
 
 def test_an_entry_is_computed_once_and_found_afterwards(tmp_path: Path) -> None:
@@ -133,7 +130,3 @@ def test_an_atomic_write_replaces_the_whole_file_and_leaves_no_draft(tmp_path: P
     write_atomically(target, b"new")
     assert target.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_the_code_digest_depends_on_the_room() -> None:
-    assert code_digest("fer_core") != code_digest("devicelab")

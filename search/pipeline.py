@@ -1,0 +1,170 @@
+"""The journey of a candidate, told from beginning to end: from four specs to an outcome.
+
+Plain Python: no Ray, no Optuna. Whoever walks it (``search.tuning``, a test) gets a report per rung and at last the
+outcome, and may stop after any of them; every stage is cached, so the way up to there is not lost.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from devicelab.errors import WorkloadError
+from devicelab.measurement import Measurement, Workload
+from fer_core.artifact import Artifact
+from fer_core.errors import CandidateError
+from fer_core.scores import Scorecard, Scores
+from fer_core.specs import ArchitectureSpec, Quantization
+from search.candidate import Candidate
+from search.objectives import Constraint, ObjectiveName, Outcome
+from search.provenance import code_digest, code_version, versions
+from search.record import Report
+
+if TYPE_CHECKING:
+    from fer_core.checkpoint import EpochReport  # brings torch
+
+
+class Bench(Protocol):
+    """What the journey needs; ``search.stages.Workbench`` has it."""
+
+    def draft(self, architecture: ArchitectureSpec, quantization: Quantization, /) -> Artifact:
+        """Export the network untrained."""
+
+    def measure(self, workload: Workload, /) -> Measurement:
+        """Measure a graph on a phone, or find its measurement."""
+
+    def train(self, candidate: Candidate, /) -> "Generator[EpochReport]":
+        """Train, a report per epoch."""
+
+    def export(self, candidate: Candidate, /) -> Artifact:
+        """Compress and export the trained network."""
+
+    def score(self, artifact: Artifact, /) -> Scorecard:
+        """Score the exported file itself."""
+
+
+def journey(candidate: Candidate, bench: Bench, constraints: Constraint) -> Generator[Report | Outcome]:
+    """Walk *candidate* through its stages; yield a report per rung (0: latency, then epochs) and at last an outcome.
+
+    What is the candidate's own fault becomes a ``failed`` outcome with the reason. Everything else is raised: a
+    ``DeviceError`` after the lab has tried other phones, and any error of ours.
+    """
+    watch = Stopwatch()
+    try:
+        with closing(_walk(candidate, bench, constraints, watch)) as steps:
+            for step in steps:
+                yield _traced(step, candidate, watch) if isinstance(step, Outcome) else step
+    except (CandidateError, WorkloadError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        yield _traced(Outcome(state="failed", reason=reason), candidate, watch)
+
+
+def _walk(
+    candidate: Candidate, bench: Bench, constraints: Constraint, watch: "Stopwatch"
+) -> Generator[Report | Outcome]:
+    threads = candidate.deployment.threads
+
+    # Latency is a property of the graph, not of the weights: it is known before an epoch is trained.
+    with watch("draft"):
+        draft = bench.draft(candidate.architecture, candidate.compression.quantization)
+        graph = Workload.of(draft.path, threads)
+    with watch("measure"):
+        latency = bench.measure(graph)
+    yield Report(rung=0, values={"latency_ms": latency.median_ms, "size_mb": megabytes(draft)}, at=None)
+    if broken := violations(latency, draft, constraints):
+        yield _infeasible(broken, latency, constraints)
+        return
+
+    for epoch in watch.each("train", bench.train(candidate)):
+        values = {"val_f1": epoch.val_f1, "val_accuracy": epoch.val_accuracy, "train_loss": epoch.train_loss}
+        yield Report(rung=epoch.epoch, values=values, at=None)
+
+    with watch("export"):
+        artifact = bench.export(candidate)
+
+    # Training should not have changed the graph. Where it did, the number from before says nothing.
+    with watch("measure"):
+        final = Workload.of(artifact.path, threads)
+        if final.fingerprint != graph.fingerprint:
+            latency = bench.measure(final)
+    if broken := violations(latency, artifact, constraints):
+        yield _infeasible(broken, latency, constraints)
+        return
+
+    # What ships is what is scored: the file, not the network that it came from.
+    with watch("score"):
+        card = bench.score(artifact)
+    yield Outcome(
+        state="complete",
+        values=objective_values(card, latency),
+        scorecard=card,
+        measurement=latency,
+        artifact=artifact,
+        provenance={"evaluation_data": card.data_digest, "artifact": artifact.digest},
+    )
+
+
+def objective_values(card: Scorecard, latency: Measurement) -> dict[ObjectiveName, float]:
+    """Return every objective that has a value, on the search half; on the whole set where it was too small to split."""
+    scores: Scores = card.search or card.whole
+    values: dict[ObjectiveName, float] = {"f1": scores.macro_f1, "latency": latency.median_ms}
+    return values if scores.gap_shrunk is None else {**values, "gap": scores.gap_shrunk}
+
+
+def violations(latency: Measurement, artifact: Artifact, constraints: Constraint) -> dict[str, float]:
+    """Return how far each broken constraint is exceeded, in its unit."""
+    got = {"latency_ms": latency.median_ms, "size_mb": megabytes(artifact)}
+    over = {key: got[key] - bound for key, bound in constraints if bound is not None}
+    return {key: excess for key, excess in over.items() if excess > 0}
+
+
+def megabytes(artifact: Artifact) -> float:
+    """Return the size of *artifact* in units of 10^6 bytes."""
+    return artifact.size / 1e6
+
+
+def _infeasible(broken: dict[str, float], latency: Measurement, constraints: Constraint) -> Outcome:
+    bounds = dict(constraints)
+    told = [f"{key} {bounds[key] + over:.4g} is over the bound of {bounds[key]:.4g}" for key, over in broken.items()]
+    values: dict[ObjectiveName, float] = {"latency": latency.median_ms}
+    return Outcome(state="infeasible", reason="; ".join(told), values=values, violations=broken, measurement=latency)
+
+
+def _traced(outcome: Outcome, candidate: Candidate, watch: "Stopwatch") -> Outcome:
+    """Return *outcome* with where it comes from and what it cost."""
+    provenance = {
+        "candidate": candidate.digest,
+        "code": code_digest("fer_core", "devicelab", "search"),
+        "version": code_version(),
+        "seed": str(candidate.training.seed),
+        **versions(),
+        **outcome.provenance,
+    }
+    return outcome.model_copy(update={"provenance": provenance, "stage_seconds": watch.seconds})
+
+
+class Stopwatch:
+    """Adds up the seconds of named stages; *clock* counts seconds from any origin."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Count the time inside the block for *stage*."""
+        begun = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(self.seconds.get(stage, 0.0) + self._clock() - begun, 3)
+
+    def each[Item](self, stage: str, items: Generator[Item]) -> Generator[Item]:
+        """Yield *items*, counting for *stage* the time that each takes to come, not what is done with it."""
+        with closing(items):
+            while True:
+                with self(stage):
+                    item = next(items, None)
+                if item is None:
+                    return
+                yield item

@@ -1,0 +1,209 @@
+"""The driver of a study: the one process that asks, tells and writes the ledger."""
+
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from devicelab.errors import DeviceLabError
+from fer_core.errors import FerError
+from search.config import EarlyStopping, StudyConfig
+from search.errors import LedgerError, SearchError, StudyError
+from search.folder import StudyFolder
+from search.ledger import Ledger, utc_now
+from search.provenance import code_digest, code_version
+from search.record import Event, RunEnded, RunStarted, StudyOpened, StudyRecord, fold
+from search.study import Study
+from search.tuning.engine import Share, ray_running, share
+from search.tuning.preparation import check_data
+from search.tuning.searcher import RETRIES, Halt, StudySearcher, Watch
+from search.tuning.worker import SharedLab, Task, Workshop, answer, in_one_line, lab_config, trainable
+
+logger = logging.getLogger(__name__)
+
+type OnChange = Callable[[StudyRecord], None]
+
+LOOK_SECONDS = 0.5
+"""Least time between two calls of ``on_change``."""
+
+
+def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None = None) -> str:
+    """Run the study in *folder* as ``search.tuning.run`` says; *workshop* sets workers up for its journeys."""
+    config = folder.config
+    lab_config(config)  # refused before the start
+    with _ledger(folder) as ledger, _signals() as interrupted:
+        study = Study(config, ledger)
+        audience = Audience(ledger, on_change)
+        ledger.append(RunStarted(pid=os.getpid(), host=socket.gethostname(), budget=config.budget.model_dump()))
+        reason = "interrupted"
+        try:
+            reason = _tune(study, folder, workshop, Watch(interrupted.is_set, audience.look))
+        except Exception as error:
+            reason = in_one_line(error)
+            raise
+        finally:
+            with suppress(LedgerError):  # a disk that is full hides nothing of what is recorded
+                ledger.append(RunEnded(reason=reason))
+            audience.look(last=True)
+        return reason
+
+
+def _tune(study: Study, folder: StudyFolder, workshop: Workshop, watch: Watch) -> str:
+    """Let Tune run the study's open trials; return why it ended."""
+    config = folder.config
+    minutes = config.budget.wall_minutes
+    deadline = time.monotonic() + (60 * minutes if minutes else math.inf)
+    searcher = StudySearcher(study, config.budget.concurrency, deadline)
+    try:
+        with ray_running(folder.path / "ray.json") as temporary:
+            each = share(config.budget.concurrency)
+            name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
+            _lab = _open_lab(name, config, folder)  # it lives as long as this handle
+            task = Task(config, folder.path, name, each.threads)
+            tune.run(
+                trainable(task, workshop),
+                name=folder.path.name,
+                search_alg=searcher,
+                scheduler=_scheduler(config),
+                num_samples=-1,
+                resources_per_trial=_resources(each),
+                reuse_actors=True,
+                max_failures=RETRIES,
+                stop=watch,
+                callbacks=[watch],
+                storage_path=str(temporary / "tune"),
+                verbose=0,
+            )
+    except Halt as halt:
+        if halt.cause is None:
+            return "interrupted"
+        raise (_logged(halt.cause, halt.trace, folder) if halt.trace else halt.cause) from None
+    except (SearchError, FerError, DeviceLabError):
+        raise
+    except Exception as error:
+        raise _logged(StudyError(in_one_line(error)), traceback.format_exc(), folder) from error
+    return "time is up" if searcher.out_of_time else "finished"
+
+
+def _open_lab(name: str, config: StudyConfig, folder: StudyFolder) -> Any:  # noqa: ANN401 - Ray is untyped
+    """Start the lab as the actor *name*, on this machine, and return its handle."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    lab = ray.remote(SharedLab).options(name=name, num_cpus=0, scheduling_strategy=here).remote()
+    answer(lab.open.remote(lab_config(config), folder.lab_store))
+    return lab
+
+
+def _scheduler(config: StudyConfig) -> TrialScheduler:
+    stopping: EarlyStopping | None = config.early_stopping
+    if stopping is None:
+        return FIFOScheduler()
+    epochs = config.space.training.epochs
+    most = epochs if isinstance(epochs, float | int) else max(epochs) if isinstance(epochs, tuple) else epochs.high
+    return ASHAScheduler(
+        metric="val_f1",
+        mode="max",
+        time_attr="epoch",
+        grace_period=stopping.grace_epochs,
+        reduction_factor=stopping.reduction_factor,
+        max_t=max(int(most), stopping.grace_epochs) + 1,  # a trial that trained to the end is not stopped for that
+    )
+
+
+def _resources(each: Share) -> dict[str, float]:
+    return {"cpu": each.cpus, "gpu": each.gpus} if each.gpus else {"cpu": each.cpus}
+
+
+def _logged(cause: SearchError, trace: str, folder: StudyFolder) -> SearchError:
+    """Write *trace* to the study's log of errors, and return *cause* with the place where it is."""
+    log = folder.path / "errors.log"
+    with suppress(OSError), log.open("a", encoding="utf-8") as stream:
+        stream.write(f"--- {utc_now().isoformat(timespec='seconds')} {cause}\n{trace.rstrip()}\n")
+    return type(cause)(f"{cause}; details in {log}; go on with: fer-search resume {folder.path.name}")
+
+
+@contextmanager
+def _ledger(folder: StudyFolder) -> Iterator[Ledger]:
+    """Open the study's ledger for writing: a new one, or one of a study with the same meaning and the same faces."""
+    config = folder.config
+    if not folder.ledger_path.exists():
+        opened = StudyOpened(
+            name=config.name,
+            config=config.model_dump(mode="json"),
+            config_digest=config.digest,
+            code_digest=code_digest("fer_core", "devicelab", "search"),
+            version=code_version(),
+        )
+        with Ledger.create(folder.ledger_path, opened) as ledger:
+            yield ledger
+        return
+    with Ledger.open(folder.ledger_path) as ledger:
+        record = ledger.record()
+        if record.opened.config_digest != config.digest:
+            raise StudyError(
+                f"{folder.config_path}: the space, data, objectives, constraints, seed or kind of phones changed since "
+                "the study was opened; change them back (the budget may change), or start a study with another name"
+            )
+        check_data(record, config, folder.cache_path)
+        yield ledger
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """Turn the first SIGINT or SIGTERM into a set event; the second acts as usual. Only in the main thread."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        event.set()
+        restore()
+
+    for number in usual:
+        signal.signal(number, note)
+    try:
+        yield event
+    finally:
+        restore()
+
+
+class Audience:
+    """Shows the record of a ledger to *on_change* when it changed, at most twice a second and a tenth of the time."""
+
+    def __init__(self, ledger: Ledger, on_change: OnChange | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        self._on_change = on_change
+        self._clock = clock
+        self._events: list[Event] = []
+        self._next = -math.inf
+
+    def look(self, *, last: bool = False) -> None:
+        """Show what is new; *last* does not wait for the next turn."""
+        begun = self._clock()
+        if self._on_change is None or (begun < self._next and not last):
+            return
+        fresh = self._ledger.events(since=len(self._events))
+        if fresh:
+            self._events += fresh
+            self._on_change(fold(self._events))
+        took = self._clock() - begun
+        self._next = begun + max(LOOK_SECONDS, 10 * took)

@@ -1,0 +1,104 @@
+"""Bringing Ray up and down: a cluster where ``RAY_ADDRESS`` names one, else a private Ray on this machine."""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+from search.errors import StudyError
+
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
+"""Nothing large travels through Ray: workers read faces and artifacts from files."""
+LONGEST_FOLDER = 40
+"""Ray makes sockets in its folder under names of some 60 characters; Linux allows 107 for the whole path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of the trials that run at a time may use. ``threads`` is the whole number of CPUs, at least 1."""
+
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """How many threads its computations start."""
+        return max(1, int(self.cpus))
+
+
+@contextmanager
+def ray_running(mark: Path) -> Iterator[Path]:
+    """Connect to Ray, or start it on this machine; yield a temporary folder that goes when Ray goes.
+
+    *mark* is a file that names the folder while Ray runs, so that the next run can clear up after one that was
+    killed. A Ray started here ends with this process, however it ends: the kernel kills its daemons, and workers
+    follow their daemon.
+
+    Raises:
+        StudyError: Ray cannot be started, or there is none at ``RAY_ADDRESS``.
+    """
+    clear_up(mark)
+    home = _short_temporary_folder()
+    mark.write_text(json.dumps({"folder": str(home)}))
+    try:
+        _start(home / "ray")
+        yield home
+    finally:
+        ray.shutdown()
+        clear_up(mark)
+
+
+def _start(folder: Path) -> None:
+    """Connect to the cluster at ``RAY_ADDRESS``, or start a Ray that keeps its files in *folder*."""
+    address = os.environ.get("RAY_ADDRESS")
+    local = {
+        "num_cpus": len(os.sched_getaffinity(0)),
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(folder),
+    }
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
+    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+        what = f"no Ray cluster at RAY_ADDRESS={address}" if address else "Ray does not start on this machine"
+        raise StudyError(f"{what}: {' '.join(str(error).split())}") from error
+
+
+def clear_up(mark: Path) -> None:
+    """Remove the temporary folder that *mark* names, and *mark*. Only folders that ``ray_running`` made are touched."""
+    try:
+        folder = Path(json.loads(mark.read_text())["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if folder.name.startswith(_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        mark.unlink()
+
+
+def share(concurrency: int) -> Share:
+    """Return what each of *concurrency* trials may use of the largest machine that Ray has.
+
+    Trials share a machine evenly; on a cluster of several machines each may use up to a whole one.
+    """
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = max(machine.get("CPU", 1.0) for machine in machines)
+    gpus = max(machine.get("GPU", 0.0) for machine in machines)
+    beside = max(1, -(-concurrency // len(machines)))
+    fair = cpus / beside
+    return Share(cpus=fair if fair < 1 else float(int(fair)), gpus=min(1.0, gpus / beside))
+
+
+_PREFIX = "fer-ray-"
+
+
+def _short_temporary_folder() -> Path:
+    given = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=given if len(given) <= LONGEST_FOLDER else "/tmp"))  # noqa: S108

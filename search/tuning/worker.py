@@ -1,0 +1,140 @@
+"""What runs in Ray's processes: journeys, one step at a time, and the lab that all of them share."""
+
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayTaskError
+from ray.tune import Trainable
+
+from devicelab.config import LabConfig
+from devicelab.errors import DeviceError, DeviceLabError, NoDeviceError
+from devicelab.lab import Lab
+from devicelab.measurement import Measurement, Workload
+from fer_core.errors import FerError
+from search.candidate import Candidate
+from search.config import StudyConfig
+from search.errors import SearchError
+from search.folder import StudyFolder
+from search.objectives import Outcome
+from search.record import Report
+
+type Walk = Callable[[Candidate], Generator[Report | Outcome]]
+"""Takes a candidate through its journey."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every worker of a study knows: the study, its folder, the lab's name in Ray, and its share of threads."""
+
+    config: StudyConfig
+    folder: Path
+    lab: str
+    threads: int
+
+
+type Workshop = Callable[[Task], AbstractContextManager[Walk]]
+"""Sets a process up for journeys, and clears up after the last one."""
+
+
+@contextmanager
+def workshop(task: Task) -> Iterator[Walk]:
+    """Keep converter, scorer and face sets warm in this process, and walk candidates with them."""
+    import torch  # the driver, which imports this module, has no use for it
+
+    from search.pipeline import journey
+    from search.stages import Workbench
+
+    torch.set_num_threads(task.threads)
+    lab = ray.get_actor(task.lab)
+    folder = StudyFolder(task.folder)
+
+    def measure(workload: Workload) -> Measurement:
+        measurement: Measurement = answer(lab.measure.remote(workload))
+        return measurement
+
+    with Workbench(task.config, folder.artifacts_path, folder.cache_path, measure) as bench:
+        yield lambda candidate: journey(candidate, bench, task.config.constraints)
+
+
+def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
+    """Return the class that Tune runs: each step of it is one report, or the outcome, of a journey.
+
+    A result has the key ``report`` or ``outcome`` (JSON); ``crash`` (one line) and ``trace`` where an error of
+    ours, or of the machine's disk, ended the journey: no other worker would fare better. A phone's error is raised,
+    and the death of the process needs no word: Tune starts the trial again in both cases.
+    """
+
+    class Journey(Trainable):  # type: ignore[misc] # Ray is untyped
+        def setup(self, config: dict[str, Any]) -> None:
+            self._workshop = workshop(task)
+            self._walk = self._workshop.__enter__()
+            self._begin(config)
+
+        def reset_config(self, config: dict[str, Any]) -> bool:
+            self._steps.close()
+            self._begin(config)
+            return True
+
+        def step(self) -> dict[str, Any]:
+            try:
+                told = next(self._steps)
+            except (DeviceError, NoDeviceError):
+                raise
+            except Exception as error:  # noqa: BLE001 - told to the driver, which stops the run
+                return {"crash": in_one_line(error), "trace": traceback.format_exc(), "done": True}
+            if isinstance(told, Outcome):
+                return {"outcome": told.model_dump_json(), "done": True}
+            return {"report": told.model_dump_json(), "epoch": told.rung, **told.values}
+
+        def cleanup(self) -> None:
+            self._steps.close()
+            self._workshop.__exit__(None, None, None)
+
+        def _begin(self, config: dict[str, Any]) -> None:
+            self._steps = self._walk(Candidate.model_validate_json(config["candidate"]))
+
+    return Journey
+
+
+def answer(reference: Any) -> Any:  # noqa: ANN401 - whatever was asked for
+    """Return the result of a call to an actor; raise what the call raised, without Ray's wrapping."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause from None
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return *error* as a message; with its type where it is not one of our own."""
+    message = " ".join(str(error).split())
+    if isinstance(error, SearchError | FerError | DeviceLabError):
+        return message
+    return f"{type(error).__name__}: {message}"
+
+
+class SharedLab:
+    """The lab as a Ray actor: one process, one thread, the only writer of the lab's store."""
+
+    def open(self, config: LabConfig, store: Path) -> None:
+        """Open the lab; errors come back typed, which those of an actor's constructor do not."""
+        self._lab = Lab(config, store)
+
+    def measure(self, workload: Workload) -> Measurement:
+        """See ``devicelab.lab.Lab.measure``."""
+        return self._lab.measure(workload)
+
+
+def lab_config(config: StudyConfig) -> LabConfig:
+    """Return the lab that *config* names, or simulated phones.
+
+    Raises:
+        devicelab.errors.ConfigError: the lab's file cannot be right.
+    """
+    if config.lab.config is not None:
+        return LabConfig.load(config.lab.config)
+    return LabConfig.simulated(config.lab.simulated_devices, config.seed)
