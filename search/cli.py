@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 
 from devicelab.errors import DeviceLabError
 from fer_core.errors import FerError
-from search.errors import SearchError, StudyError
+from search.errors import SearchError
 from search.folder import StudyFolder
 from search.record import StudyRecord
 
@@ -89,11 +89,6 @@ def resume(study: str, studies: Path | None, trials: int | None) -> None:
     """Go on with STUDY after Ctrl-C, a crash or a kill; --trials extends it."""
     folder = StudyFolder.find(study, studies, trials=trials)
     folder.config.check_paths(folder.config_path)
-    if folder.config.digest != _record(folder).opened.config_digest:
-        raise StudyError(
-            f"{folder.config_path}: space, data, objectives, constraints or seed changed since the study was opened; "
-            f"only the budget may change: put the rest back, or run the new study under another name"
-        )
     _drive(folder)
 
 
