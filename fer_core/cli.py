@@ -54,7 +54,7 @@ def render(out: Path, *, processes: int | None, contact_sheet: Path | None, **op
     except ValidationError as error:
         first = error.errors()[0]
         name = "--" + str(first["loc"][0]).replace("_", "-")
-        raise ConfigError(f"{name}: {first['msg']} (given: {first['input']})") from error
+        raise ConfigError(f"{name}: {_reason(first['msg'])} (given: {first['input']})") from error
     with _bar("rendering") as progress:
         made = renderer.render(out, chosen, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
     click.echo(f"{out}: {made} pictures rendered" if made else f"{out}: complete already, nothing to render")
@@ -88,7 +88,7 @@ def check(
             layout=layout, path=folder, split=split, population=population, subject_pattern=subject_pattern
         )
     except ValidationError as error:
-        raise ConfigError("; ".join(problem["msg"] for problem in error.errors())) from error
+        raise ConfigError("; ".join(_reason(problem["msg"]) for problem in error.errors())) from error
     with _bar("decoding") as progress:
         found = census(source, progress=progress)
     if as_json:
@@ -97,17 +97,23 @@ def check(
         _print_census(found)
 
 
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
 def _print_census(found: Any) -> None:  # noqa: ANN401  a Census, whose module loads OpenCV
-    table = Table(title=f"{found.path} ({found.layout}{', synthetic' if found.synthetic else ''})")
-    for title in ("group", "population"):
-        table.add_column(title)
-    for title in ("subjects", "images", *found.by_class):
-        table.add_column(title, justify="right")
+    populations = ", ".join(sorted({row.population or "population unknown" for row in found.rows}))
+    click.echo(f"{found.path}: layout {found.layout}, {populations}{', synthetic' if found.synthetic else ''}")
+    table = Table()
+    table.add_column("class")
     for row in found.rows:
-        counts = (row.subjects, row.images, *row.by_class.values())
-        table.add_row(row.group or "?", row.population or "?", *map(str, counts))
+        table.add_column(row.group or "no group", justify="right")
+    table.add_column("all", justify="right")
+    for expression, total in found.by_class.items():
+        table.add_row(expression, *(str(row.by_class[expression]) for row in found.rows), str(total))
     table.add_section()
-    table.add_row("all", "", *map(str, (found.subjects, found.images, *found.by_class.values())))
+    table.add_row("images", *(str(row.images) for row in found.rows), str(found.images))
+    table.add_row("subjects", *(str(row.subjects or "?") for row in found.rows), str(found.subjects or "?"))
     Console().print(table)
     click.echo(f"{len(found.skipped)} file(s) skipped" + (":" if found.skipped else ""))
     for item in found.skipped:
@@ -118,6 +124,7 @@ def _print_census(found: Any) -> None:  # noqa: ANN401  a Census, whose module l
 def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on the terminal's error stream and yield the function that moves it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
