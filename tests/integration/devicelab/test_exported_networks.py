@@ -50,7 +50,7 @@ def test_mobilenet_v3_large_takes_90_ms_on_one_thread(export, tmp_path):
 
 
 def test_quantizations_differ_and_weights_do_not(export):
-    kinds = ("float32", "float16", "dynamic_int8", "int8")  # one seed after the other: the converter keeps its graph
+    kinds = ("float32", "float16", "dynamic_int8", "int8")
     one, other = (
         [read_graph(export("mobilenetv3_small_100", 96, kind, seed=seed)) for kind in kinds] for seed in (0, 1)
     )
