@@ -145,6 +145,16 @@ def test_fingerprint_does_not_see_whether_equal_constants_are_shared(network_fil
     assert twice(shared=True) == twice(shared=False)
 
 
+def test_fingerprint_does_not_see_whether_a_zero_bias_was_dropped(network_file):
+    def dense(*bias):
+        file = network_file()
+        inputs = [file.image(1, channels=4), file.weights((3, 4)), *(one(file) for one in bias)]
+        return fingerprint(file, file.operator("FULLY_CONNECTED", inputs, (1, 3)))
+
+    assert dense() == dense(lambda file: -1) == dense(lambda file: file.weights((3,)))
+    assert dense() != dense(lambda file: file.operator("RELU", [file.image(3)], (3,)))
+
+
 def test_fingerprint_takes_an_open_batch_for_one(network_file):
     def batched(batch):
         file = network_file()
