@@ -11,8 +11,8 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 import ray
 from ray import tune
@@ -45,13 +45,13 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
     """Run the study in *folder* as ``search.tuning.run`` says; *workshop* sets workers up for its journeys."""
     config = folder.config
     lab_config(config)  # refused before the start
-    with _ledger(folder) as ledger, _signals() as interrupted:
+    with _ledger(folder) as ledger, Interruption() as interruption:
         study = Study(config, ledger)
         audience = Audience(ledger, on_change)
         ledger.append(RunStarted(pid=os.getpid(), host=socket.gethostname(), budget=config.budget.model_dump()))
         reason = "interrupted"
         try:
-            reason = _tune(study, folder, workshop, Watch(interrupted.is_set, audience.look))
+            reason = _tune(study, folder, workshop, audience, interruption)
         except Exception as error:
             reason = in_one_line(error)
             raise
@@ -62,14 +62,18 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
         return reason
 
 
-def _tune(study: Study, folder: StudyFolder, workshop: Workshop, watch: Watch) -> str:
+def _tune(
+    study: Study, folder: StudyFolder, workshop: Workshop, audience: "Audience", interruption: "Interruption"
+) -> str:
     """Let Tune run the study's open trials; return why it ended."""
     config = folder.config
+    watch = Watch(lambda: interruption.came, audience.look)
     minutes = config.budget.wall_minutes
     deadline = time.monotonic() + (60 * minutes if minutes else math.inf)
     searcher = StudySearcher(study, config.budget.concurrency, deadline)
     try:
         with ray_running(folder.path / "ray.json") as temporary:
+            interruption.listen()
             each = share(config.budget.concurrency)
             name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
             _lab = _open_lab(name, config, folder)  # it lives as long as this handle
@@ -92,6 +96,8 @@ def _tune(study: Study, folder: StudyFolder, workshop: Workshop, watch: Watch) -
         if halt.cause is None:
             return "interrupted"
         raise (_logged(halt.cause, halt.trace, folder) if halt.trace else halt.cause) from None
+    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C; a SIGTERM while Ray starts, which Ray takes for itself
+        return "interrupted"
     except (SearchError, FerError, DeviceLabError):
         raise
     except Exception as error:
@@ -161,29 +167,34 @@ def _ledger(folder: StudyFolder) -> Iterator[Ledger]:
         yield ledger
 
 
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Turn the first SIGINT or SIGTERM into a set event; the second acts as usual. Only in the main thread."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+class Interruption:
+    """Notes the first SIGINT or SIGTERM while it is open; the second acts as usual. Idle outside the main thread."""
 
-    def restore() -> None:
-        for number, handler in usual.items():
+    def __init__(self) -> None:
+        self.came = False
+        self._usual: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop_listening()
+
+    def listen(self) -> None:
+        """Take the signals (again): Ray takes SIGTERM for itself when it starts."""
+        if threading.current_thread() is threading.main_thread() and not self.came:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.signal(number, self._note)
+                self._usual.setdefault(number, before)
+
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        self.came = True
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._usual.items():
             signal.signal(number, handler)
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        event.set()
-        restore()
-
-    for number in usual:
-        signal.signal(number, note)
-    try:
-        yield event
-    finally:
-        restore()
 
 
 class Audience:

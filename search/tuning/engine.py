@@ -5,8 +5,8 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from search.errors import StudyError
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Nothing large travels through Ray: workers read faces and artifacts from files."""
+_PREFIX = "fer-ray-"
 LONGEST_FOLDER = 40
 """Ray makes sockets in its folder under names of some 60 characters; Linux allows 107 for the whole path."""
 
@@ -39,20 +40,24 @@ def ray_running(mark: Path) -> Iterator[Path]:
 
     *mark* is a file that names the folder while Ray runs, so that the next run can clear up after one that was
     killed. A Ray started here ends with this process, however it ends: the kernel kills its daemons, and workers
-    follow their daemon.
+    follow their daemon. (Two of its agents take a minute to notice, and write to their folder meanwhile: what a
+    killed run left is removed at the beginning and again at the end of the next.)
 
     Raises:
         StudyError: Ray cannot be started, or there is none at ``RAY_ADDRESS``.
     """
-    clear_up(mark)
-    home = _short_temporary_folder()
-    mark.write_text(json.dumps({"folder": str(home)}))
+    old = _marked(mark)
+    _remove(old)
+    given = tempfile.gettempdir()
+    home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=given if len(given) <= LONGEST_FOLDER else "/tmp"))  # noqa: S108
+    mark.write_text(json.dumps([str(folder) for folder in (*old, home)]))
     try:
         _start(home / "ray")
         yield home
     finally:
         ray.shutdown()
-        clear_up(mark)
+        _remove([*old, home])
+        mark.unlink(missing_ok=True)
 
 
 def _start(folder: Path) -> None:
@@ -71,18 +76,6 @@ def _start(folder: Path) -> None:
         raise StudyError(f"{what}: {' '.join(str(error).split())}") from error
 
 
-def clear_up(mark: Path) -> None:
-    """Remove the temporary folder that *mark* names, and *mark*. Only folders that ``ray_running`` made are touched."""
-    try:
-        folder = Path(json.loads(mark.read_text())["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if folder.name.startswith(_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        mark.unlink()
-
-
 def share(concurrency: int) -> Share:
     """Return what each of *concurrency* trials may use of the largest machine that Ray has.
 
@@ -96,9 +89,15 @@ def share(concurrency: int) -> Share:
     return Share(cpus=fair if fair < 1 else float(int(fair)), gpus=min(1.0, gpus / beside))
 
 
-_PREFIX = "fer-ray-"
+def _marked(mark: Path) -> list[Path]:
+    """Return the folders that *mark* names; only those that ``ray_running`` may have made."""
+    try:
+        folders = [Path(name) for name in json.loads(mark.read_text())]
+    except (OSError, ValueError, TypeError):
+        return []
+    return [folder for folder in folders if folder.name.startswith(_PREFIX)]
 
 
-def _short_temporary_folder() -> Path:
-    given = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=given if len(given) <= LONGEST_FOLDER else "/tmp"))  # noqa: S108
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,204 @@
+"""The journey: its order, its four endings, and whose fault is whose. Stages are fake, the story is real."""
+
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from devicelab.errors import DeviceError, WorkloadError
+from devicelab.measurement import Measurement, Workload
+from fer_core.artifact import Artifact
+from fer_core.errors import ConversionError, DivergedError
+from fer_core.scores import Scorecard
+from search.candidate import Candidate
+from search.config import StudyConfig
+from search.objectives import Constraint, Outcome
+from search.pipeline import Stopwatch, journey, objective_values
+from search.space import Given, covering_design, suggest
+
+BOUNDS = Constraint(latency_ms=100, size_mb=5)
+
+
+class Bench:
+    """Stages that note when they are called. ``graphs`` are the fingerprints of draft and export."""
+
+    def __init__(self, folder: Path, complete: Outcome, *, latency: float = 50.0, size: int = 1_000_000) -> None:
+        self.calls: list[str] = []
+        self.graphs = ["graph", "graph"]
+        self.raises: dict[str, Exception] = {}
+        self.closed = False
+        self._folder, self._complete, self._latency, self._size = folder, complete, latency, size
+
+    def _note(self, stage: str) -> None:
+        self.calls.append(stage)
+        if stage in self.raises:
+            raise self.raises[stage]
+
+    def _artifact(self, stage: str, graph: str) -> Artifact:
+        self._note(stage)
+        path = self._folder / f"{stage}.tflite"
+        path.write_text(graph)
+        return Artifact(path=path, digest=stage, size=self._size, input_size=48, quantization="float32")
+
+    def draft(self, *_: object) -> Artifact:
+        return self._artifact("draft", self.graphs[0])
+
+    def measure(self, workload: Workload) -> Measurement:
+        self._note("measure")
+        slower = 10.0 if workload.fingerprint != "graph" else 0.0
+        return self._complete.measurement.model_copy(
+            update={"median_ms": self._latency + slower, "fingerprint": workload.fingerprint}
+        )
+
+    def train(self, _: Candidate) -> Generator[SimpleNamespace]:
+        try:
+            for epoch in (1, 2):
+                self._note("train")
+                yield SimpleNamespace(epoch=epoch, epochs=2, val_f1=0.1 * epoch, val_accuracy=0.2, train_loss=1.5)
+        finally:
+            self.closed = True
+
+    def export(self, _: Candidate) -> Artifact:
+        return self._artifact("export", self.graphs[1])
+
+    def score(self, _: Artifact) -> Scorecard:
+        self._note("score")
+        return self._complete.scorecard
+
+
+@pytest.fixture(autouse=True)
+def _graphs_are_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devicelab.graph.read_graph", lambda path: SimpleNamespace(fingerprint=path.read_text()))
+
+
+@pytest.fixture
+def candidate(config: StudyConfig) -> Candidate:
+    return suggest(Given(covering_design(config)[0]), config)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, outcomes: list[Outcome]) -> Bench:
+    return Bench(tmp_path, outcomes[0])
+
+
+def test_a_candidate_that_goes_all_the_way(candidate: Candidate, bench: Bench) -> None:
+    *reports, outcome = journey(candidate, bench, BOUNDS)
+    assert bench.calls == ["draft", "measure", "train", "train", "export", "score"]
+    assert [report.rung for report in reports] == [0, 1, 2]
+    assert reports[0].values == {"latency_ms": 50.0, "size_mb": 1.0}
+    assert reports[2].values["val_f1"] == 0.2
+    assert outcome.state == "complete"
+    assert outcome.values == {
+        "f1": outcome.scorecard.search.macro_f1,
+        "gap": outcome.scorecard.search.gap_shrunk,
+        "latency": 50.0,
+    }
+    assert outcome.provenance["candidate"] == candidate.digest
+    assert outcome.provenance["evaluation_data"] == outcome.scorecard.data_digest
+    assert {"code", "version", "seed", "torch", "artifact"} <= outcome.provenance.keys()
+    assert outcome.stage_seconds.keys() == {"draft", "measure", "train", "export", "score"}
+
+
+@pytest.mark.parametrize(
+    ("got", "broken"),
+    [
+        ((130.0, 1_000_000), {"latency_ms": 30.0}),
+        ((50.0, 7_000_000), {"size_mb": 2.0}),
+        ((130.0, 7_000_000), {"latency_ms": 30.0, "size_mb": 2.0}),
+    ],
+)
+def test_what_is_over_a_bound_ends_before_any_training(
+    candidate: Candidate, tmp_path: Path, outcomes: list[Outcome], got: tuple[float, int], broken: dict[str, float]
+) -> None:
+    latency, size = got
+    bench = Bench(tmp_path, outcomes[0], latency=latency, size=size)
+    _, outcome = journey(candidate, bench, BOUNDS)
+    assert bench.calls == ["draft", "measure"]
+    assert outcome.state == "infeasible"
+    assert outcome.violations == broken
+    assert all(key in outcome.reason for key in broken)
+    assert outcome.values == {"latency": latency}
+
+
+def test_a_bound_is_kept_by_what_just_meets_it(candidate: Candidate, tmp_path: Path, outcomes: list[Outcome]) -> None:
+    bench = Bench(tmp_path, outcomes[0], latency=100.0, size=5_000_000)
+    assert list(journey(candidate, bench, BOUNDS))[-1].state == "complete"
+
+
+def test_a_graph_that_training_changed_is_measured_again(candidate: Candidate, bench: Bench) -> None:
+    bench.graphs = ["graph", "another graph"]
+    outcome = list(journey(candidate, bench, BOUNDS))[-1]
+    assert bench.calls.count("measure") == 2
+    assert outcome.values["latency"] == 60.0
+    assert outcome.measurement.fingerprint == "another graph"
+
+
+def test_a_graph_that_training_changed_may_break_a_bound(
+    candidate: Candidate, tmp_path: Path, outcomes: list[Outcome]
+) -> None:
+    bench = Bench(tmp_path, outcomes[0], latency=95.0)
+    bench.graphs = ["graph", "another graph"]
+    outcome = list(journey(candidate, bench, BOUNDS))[-1]
+    assert (outcome.state, outcome.violations) == ("infeasible", {"latency_ms": 5.0})
+    assert "score" not in bench.calls
+
+
+@pytest.mark.parametrize(
+    ("stage", "error"),
+    [
+        ("draft", ConversionError("no such operator:\n  FancyOp")),
+        ("measure", WorkloadError("out of memory")),
+        ("train", DivergedError("the loss became NaN")),
+        ("export", ConversionError("gone")),
+    ],
+)
+def test_the_candidates_fault_is_an_outcome_with_a_reason(
+    candidate: Candidate, bench: Bench, stage: str, error: Exception
+) -> None:
+    bench.raises[stage] = error
+    outcome = list(journey(candidate, bench, BOUNDS))[-1]
+    assert outcome.state == "failed"
+    assert outcome.reason == f"{type(error).__name__}: {' '.join(str(error).split())}"
+    assert outcome.provenance["candidate"] == candidate.digest
+    assert stage in outcome.stage_seconds
+
+
+@pytest.mark.parametrize("error", [DeviceError("too hot"), ZeroDivisionError(), OSError("disk")])
+def test_what_is_not_the_candidates_fault_is_raised(candidate: Candidate, bench: Bench, error: Exception) -> None:
+    bench.raises["measure"] = error
+    with pytest.raises(type(error)):
+        list(journey(candidate, bench, BOUNDS))
+
+
+def test_a_journey_that_is_left_stops_its_training(candidate: Candidate, bench: Bench) -> None:
+    with closing(journey(candidate, bench, BOUNDS)) as steps:
+        for report in steps:
+            if report.rung == 1:
+                break
+    assert bench.closed
+    assert bench.calls == ["draft", "measure", "train"]
+
+
+def test_a_set_too_small_to_be_split_is_judged_whole(outcomes: list[Outcome]) -> None:
+    card, latency = outcomes[0].scorecard, outcomes[0].measurement
+    small = card.model_copy(update={"search": None, "report": None})
+    assert objective_values(small, latency)["f1"] == card.whole.macro_f1
+    no_groups = small.model_copy(update={"whole": card.whole.model_copy(update={"gap_shrunk": None})})
+    assert objective_values(no_groups, latency).keys() == {"f1", "latency"}
+
+
+def test_a_stopwatch_counts_what_a_stage_takes_and_not_what_follows() -> None:
+    times = iter(range(1000))
+    watch = Stopwatch(lambda: float(next(times)))
+
+    def items() -> Generator[str]:
+        yield "a"
+        yield "b"
+
+    for _ in watch.each("train", items()):
+        next(times)
+    with watch("score"):
+        pass
+    assert watch.seconds == {"train": 3.0, "score": 1.0}
