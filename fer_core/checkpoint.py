@@ -41,16 +41,8 @@ class Checkpoint:
         self.path = path
         self.training = hashlib.sha256(f"{spec.model_dump_json()} {data}".encode()).hexdigest()
 
-    def weights_at(self, epoch: int) -> Path:
-        """Return where the weights of a rung are kept: ``<stem>-<epoch>.pth`` beside the checkpoint."""
-        return self.path.with_name(f"{self.path.stem}-{epoch}.pth")
-
-    def save(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, reports: Sequence[EpochReport], *, keep: bool = False
-    ) -> None:
-        """Replace the file by the state after the last of *reports*; *keep* also writes the weights alone."""
-        if keep:
-            _write(model.state_dict(), self.weights_at(reports[-1].epoch))
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, reports: Sequence[EpochReport]) -> None:
+        """Replace the file by the state after the last of *reports*."""
         state = {
             "training": self.training,
             "model": model.state_dict(),

@@ -7,7 +7,7 @@ same weights, bit for bit, as one that was never interrupted (on the CPU, with t
 
 import math
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,6 @@ def fit(
     *,
     checkpoint: Path | None = None,
     device: str = "cpu",
-    rungs: Collection[int] = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Generator[EpochReport]:
     """Train *model* in place on all of *train*, and yield one report after each epoch.
@@ -49,9 +48,8 @@ def fit(
     After each epoch *checkpoint* is replaced atomically, before the report is handed out. When it exists already,
     its reports are yielded again and training goes on behind them; the final weights are those of an uninterrupted
     run. After the last report, and at each report that is not such a repetition, the model holds the weights of
-    that epoch, on *device*. After the epochs in *rungs* the weights are kept as well, as a state dict beside the
-    checkpoint (``Checkpoint.weights_at``). Closing the generator stops the training. Images must have the size that the
-    model is meant for. ``train_loss`` is the mean cross-entropy with label smoothing, in nats; *clock* counts seconds.
+    that epoch, on *device*. Closing the generator stops the training. Images must have the size that the model is
+    meant for. *clock* counts seconds.
 
     Raises:
         DataError: *train* has fewer than two images, or *validation* none.
@@ -71,7 +69,7 @@ def fit(
         report = EpochReport(epoch, spec.epochs, loss, val_f1, val_accuracy, clock() - begun)
         reports = (*reports, report)
         if store:
-            store.save(model, course.optimizer, reports, keep=epoch in rungs)
+            store.save(model, course.optimizer, reports)
         yield report
 
 
@@ -132,7 +130,7 @@ class Course:
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves backward untyped
         nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     def _pace(self, epoch: int, step: int) -> float:
         total = self.steps * self.spec.epochs
@@ -142,7 +140,8 @@ class Course:
 def pace(step: int, total: int) -> float:
     """Return the learning rate of *step* (from 0) of *total* as a fraction of its peak.
 
-    It rises linearly, then falls along half a cosine. The cosine schedule is that of Loshchilov and Hutter (https://arxiv.org/abs/1608.03983) without restarts.
+    It rises linearly, then falls along half a cosine: Loshchilov and Hutter (https://arxiv.org/abs/1608.03983) without
+    restarts.
     """
     rise = max(1, round(WARM_UP * total))
     if step < rise:

@@ -1,0 +1,1 @@
+"""Compression of trained networks: pruning, weight clustering, and what quantization needs."""

@@ -8,6 +8,7 @@ from typing import assert_never
 
 import timm
 import torch
+from timm.models._efficientnet_blocks import InvertedResidual
 from torch import nn
 
 from fer_core.models.nasnet import NASNetMobile
@@ -29,6 +30,7 @@ def build(spec: ArchitectureSpec, num_classes: int = 7, *, seed: int = 0) -> nn.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _untrained(spec.name, num_classes)
+        _calm(model)
     match spec.weights:
         case "none":
             pass
@@ -48,3 +50,19 @@ def _untrained(name: ArchitectureName, num_classes: int) -> nn.Module:
             return NASNetMobile(num_classes, drop_rate=DROPOUT)
         case _:
             assert_never(name)
+
+
+def _calm(model: nn.Module) -> None:
+    """Start near the identity: faint residual branches, a nearly silent classifier.
+
+    Short trainings on small sets hang for epochs at the loss of chance when the untrained network shouts: see
+    Goyal et al., "Accurate, large minibatch SGD" (https://arxiv.org/abs/1706.02677), section 5.1, who start the last
+    batch norm of a residual branch at 0. It is 0.1 here, because an exact 0 lets converters simplify the untrained
+    network to another graph than the trained one.
+    """
+    for block in model.modules():
+        if isinstance(block, InvertedResidual) and block.has_skip:
+            nn.init.constant_(block.get_submodule("bn3").get_parameter("weight"), 0.1)
+    classifier = model.get_submodule("classifier")
+    nn.init.normal_(classifier.get_parameter("weight"), std=0.01)
+    nn.init.zeros_(classifier.get_parameter("bias"))
