@@ -1,0 +1,1 @@
+"""Learning: data sets, networks, training, compression, export to TFLite, scoring."""

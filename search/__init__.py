@@ -1,0 +1,1 @@
+"""Studies: the space, the stages, the study, the ledger and the front."""
