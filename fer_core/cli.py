@@ -56,7 +56,7 @@ def render(out: Path, *, processes: int | None, contact_sheet: Path | None, **op
         name = "--" + str(first["loc"][0]).replace("_", "-")
         raise ConfigError(f"{name}: {_reason(first['msg'])} (given: {first['input']})") from error
     with _bar("rendering") as progress:
-        made = renderer.render(out, chosen, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+        made = renderer.render(out, chosen, processes=processes or os.cpu_count() or 1, progress=progress)
     click.echo(f"{out}: {made} pictures rendered" if made else f"{out}: complete already, nothing to render")
     if contact_sheet is not None:
         renderer.contact_sheet(out, chosen, contact_sheet)

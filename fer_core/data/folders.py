@@ -64,7 +64,10 @@ def list_folders(
             continue
         for path in images:
             found = _example(path, expression, "" if population == "all" else population, pattern)
-            (examples if isinstance(found, Example) else skipped).append(found)  # type: ignore[arg-type]
+            if isinstance(found, Example):
+                examples.append(found)
+            else:
+                skipped.append(found)
     if not examples:
         raise DataError(
             f"{root}: holds no usable image; expected one folder per class named like {', '.join(EXPRESSIONS)}"

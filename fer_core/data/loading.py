@@ -212,7 +212,7 @@ def decode_all(paths: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8] |
         except DataError as error:
             return Skipped(str(path), str(error).removeprefix(f"{path}: "))
 
-    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for start in range(0, len(paths), _BLOCK):
             yield from pool.map(attempt, paths[start : start + _BLOCK])
 

@@ -117,7 +117,7 @@ def weights(
     opens the mouth; left and right differ a little; a faint activity of other units keeps faces from being pure.
     """
     drawn = np.zeros(len(names), dtype=np.float32)
-    intensity = rng.uniform(0.65, 1.1)
+    intensity = rng.uniform(0.5, 1.1)
     recipe = ALWAYS[expression] | (OPEN if mouth_open else CLOSED)[expression]
     for unit, (low, high) in recipe.items():
         weight = rng.uniform(low, high) * (1.0 if unit in _MOUTH_OPENERS else intensity)
@@ -125,7 +125,7 @@ def weights(
             if name in names:
                 drawn[names[name]] = weight * (1.0 if name == unit else rng.uniform(0.85, 1.1))
     for name in _IDLE:
-        drawn[names[name]] += abs(rng.normal(0, 0.06))
+        drawn[names[name]] += abs(rng.normal(0, 0.08))
     return drawn
 
 
