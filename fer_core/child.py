@@ -82,6 +82,10 @@ class Child:
                 raise ChildError(answer)
             return answer
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time, in seconds, that the process has used since its start."""
+        return float(self.call("cpu_seconds", timeout=60))
+
     def log(self) -> str:
         """Return the last lines that the child printed during the last call."""
         if self._log is None:
@@ -140,11 +144,12 @@ class Child:
 
 
 def serve(methods: Mapping[str, Callable[..., object]]) -> None:
-    """Answer calls of the parent with *methods* until it closes the connection or ends. Runs in the child.
+    """Answer calls of the parent with *methods* (and ``cpu_seconds``) until it closes the connection or ends. Runs in the child.
 
     An exception of a method, even ``SystemExit``, becomes the answer; the process lives on.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, which then closes the connection
+    methods = {"cpu_seconds": time.process_time, **methods}
     threading.Thread(target=_end_with_parent, args=(int(sys.argv[2]),), daemon=True).start()
     with Connection(int(sys.argv[1])) as connection, contextlib.suppress(EOFError, ConnectionError):
         while True:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx2tf
 import tensorflow as tf
+import tf_keras
 from numpy.typing import NDArray
 
 from fer_core.child import serve
@@ -25,7 +26,7 @@ _built: dict[str, Any] = {}
 def build(onnx_model: bytes) -> None:
     """Translate *onnx_model*, a serialised ONNX graph, and keep it for ``convert``; forgets the one before."""
     _built.clear()
-    tf.keras.backend.clear_session()
+    tf_keras.backend.clear_session()
     gc.collect()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path("model.onnx").write_bytes(onnx_model)

@@ -60,6 +60,10 @@ class Converter:
         """End the child process."""
         self._child.close()
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time, in seconds, that the child process has used since its start."""
+        return self._child.cpu_seconds()
+
     def convert(
         self, model: nn.Module, input_size: int, quantization: Quantization, calibration: NDArray[np.uint8]
     ) -> bytes:
