@@ -209,8 +209,8 @@ class Workbench:
             return model.eval()
 
         def repair(folder: Path) -> None:
-            smaller = compress(model, spec, candidate.training, train)
-            torch.save(smaller.state_dict(), folder / _WEIGHTS)
+            smaller = compress(model, spec, candidate.training, train, device=self.device)
+            torch.save(smaller.to("cpu").state_dict(), folder / _WEIGHTS)
 
         plain = spec.model_copy(update={"quantization": "float32", "calibration_images": 1})
         key = self.key("compress", self.training_key(candidate), plain)

@@ -69,6 +69,8 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
     and the death of the process needs no word: Tune starts the trial again in both cases.
     """
 
+    artifacts = StudyFolder(task.folder).artifacts_path
+
     class Journey(Trainable):  # type: ignore[misc] # Ray is untyped
         def setup(self, config: dict[str, Any]) -> None:
             self._workshop = workshop(task)
@@ -88,7 +90,7 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
             except Exception as error:  # noqa: BLE001 - told to the driver, which stops the run
                 return {"crash": in_one_line(error), "trace": traceback.format_exc(), "done": True}
             if isinstance(told, Outcome):
-                return {"outcome": told.model_dump_json(), "done": True}
+                return {"outcome": portable(told, artifacts).model_dump_json(), "done": True}
             return {"report": told.model_dump_json(), "epoch": told.rung, **told.values}
 
         def cleanup(self) -> None:
@@ -99,6 +101,15 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
             self._steps = self._walk(Candidate.model_validate_json(config["candidate"]))
 
     return Journey
+
+
+def portable(outcome: Outcome, artifacts: Path) -> Outcome:
+    """Return *outcome* with the path of its artifact below *artifacts*, so that a study's folder can be moved."""
+    artifact = outcome.artifact
+    if artifact is None or not artifact.path.is_relative_to(artifacts):
+        return outcome
+    below = artifact.model_copy(update={"path": artifact.path.relative_to(artifacts)})
+    return outcome.model_copy(update={"artifact": below})
 
 
 def answer(reference: Any) -> Any:  # noqa: ANN401 - whatever was asked for

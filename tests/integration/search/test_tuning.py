@@ -1,0 +1,128 @@
+"""Studies through real Ray with fake journeys: no trial lost, duplicated or left open, whatever is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from search.ledger import Ledger
+from search.record import StudyRecord, TrialAsked, TrialTold
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).with_name("fake_study.py")
+SECONDS = 90
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "fake"
+    path.mkdir()
+    text = SCRIPT.read_text().split('STUDY = """\\\n')[1].split('"""')[0]
+    (path / "study.toml").write_text(text)
+    return path
+
+
+def _start(folder: Path, behaviour: str = "plain") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", str(SCRIPT), str(folder), behaviour],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+    )
+
+
+def _run(folder: Path, behaviour: str = "plain") -> tuple[int, str]:
+    with _start(folder, behaviour) as driver:
+        said, _ = driver.communicate(timeout=SECONDS)
+    return driver.returncode, said
+
+
+def _record(folder: Path) -> StudyRecord:
+    with Ledger.open(folder / "ledger.db", readonly=True) as ledger:
+        return ledger.record()
+
+
+def _kill_after(folder: Path, told: int, number: signal.Signals, *, group: bool = False) -> tuple[int, str, float]:
+    """Start the study, send *number* when *told* trials are told, and return how it ended and how long it took."""
+    with _start(folder, "slow") as driver:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline and driver.poll() is None:
+            if (folder / "ledger.db-wal").exists() and len(_record(folder).told) >= told:
+                break
+            time.sleep(0.1)
+        begun = time.monotonic()
+        (os.killpg if group else os.kill)(driver.pid, number)
+        said, _ = driver.communicate(timeout=SECONDS)
+    return driver.returncode, said, time.monotonic() - begun
+
+
+def _check_whole(folder: Path, trials: int = 12) -> None:
+    """Every trial was asked once and told once, each by an outcome, and nothing is left of Ray."""
+    with Ledger.open(folder / "ledger.db", readonly=True) as ledger:
+        events = ledger.events()
+    assert Counter(event.number for event in events if isinstance(event, TrialAsked)) == Counter(range(trials))
+    assert Counter(event.number for event in events if isinstance(event, TrialTold)) == Counter(range(trials))
+    states = {trial.state for trial in _record(folder).trials.values()}
+    assert states == {"complete", "infeasible"}
+    assert not (folder / "ray.json").exists()
+
+
+def test_a_study_survives_ctrl_c_and_a_kill(folder: Path) -> None:
+    code, said, seconds = _kill_after(folder, 2, signal.SIGINT, group=True)  # as a terminal sends it
+    assert (code, said) == (0, "reason: interrupted\n")
+    assert seconds < 10
+    first = _record(folder)
+    assert first.runs[-1].reason == "interrupted"
+    assert first.running, "the trials that were running stay open"
+
+    code, _, _ = _kill_after(folder, 5, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    second = _record(folder)
+    assert second.runs[-1].ended_at is None
+    assert second.running
+    for number, trial in first.trials.items():
+        assert second.trials[number].candidate == trial.candidate
+
+    assert _run(folder) == (0, "reason: finished\n")
+    _check_whole(folder)
+    evaluations = [len(path.read_text().split()) for path in (folder / "marks").iterdir()]
+    assert len(evaluations) == 12
+    assert max(evaluations) <= 3, "only what was cut short is evaluated again"
+
+
+@pytest.mark.parametrize("told", [0, 1])  # while Ray starts, and while trials run
+def test_sigterm_is_an_interruption_too(folder: Path, told: int) -> None:
+    code, said, seconds = _kill_after(folder, told, signal.SIGTERM)
+    assert code == 0
+    assert said.endswith("reason: interrupted\n")
+    assert seconds < 10
+    assert _record(folder).runs[-1].reason == "interrupted"
+    assert not (folder / "ray.json").exists()
+
+
+def test_a_worker_that_dies_is_replaced_and_its_trial_walked_again(folder: Path) -> None:
+    code, said = _run(folder, "dies")
+    assert code == 0
+    assert said.endswith("reason: finished\n")
+    assert "starts again" in said
+    _check_whole(folder)
+
+
+def test_a_bug_stops_the_run_loudly_and_loses_nothing(folder: Path) -> None:
+    code, said = _run(folder, "bug")
+    assert code == 1
+    assert said.startswith("error: trial ")
+    assert "ZeroDivisionError: a bug of ours; details in" in said
+    assert said.count("\n") == 1
+    assert "Traceback" in (folder / "errors.log").read_text()
+    assert _record(folder).running
+    assert _run(folder) == (0, "reason: finished\n")
+    _check_whole(folder)
