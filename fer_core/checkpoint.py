@@ -17,6 +17,18 @@ from fer_core.specs import TrainingSpec
 
 logger = logging.getLogger(__name__)
 
+UNREADABLE = (
+    OSError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
+"""What ``torch.load`` raises for a damaged file, depending on where the damage is."""
+
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
@@ -77,7 +89,7 @@ class Checkpoint:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         logger.warning("%s cannot be read (%s): training starts again", path, error)
         return None
     return state

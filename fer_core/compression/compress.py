@@ -10,7 +10,7 @@ from fer_core.data.faces import FaceSet
 from fer_core.specs import CompressionSpec, TrainingSpec
 from fer_core.training import fine_tune, recalibrate
 
-FINE_TUNING_RATE = 0.2
+FINE_TUNING_RATE = 0.1
 """Peak learning rate of fine-tuning as a fraction of the training's."""
 
 

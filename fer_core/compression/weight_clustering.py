@@ -74,20 +74,21 @@ def kmeans(values: NDArray[np.floating], clusters: int) -> NDArray[np.float64]:
     """Return at most *clusters* centroids of *values*, sorted, float64.
 
     Lloyd's algorithm in one dimension, where a cluster is an interval of the sorted values, so an iteration costs
-    O(clusters x log n) by prefix sums. It starts once from equal intervals, which Han et al. found best because it
-    covers the few large weights, and once from quantiles; the solution with the smaller squared error wins. No chance
-    is involved.
+    O(clusters x log n) by prefix sums. It starts where the best centroids of many values lie: with a density that
+    follows the cube root of the density of the values (Panter and Dite, "Quantization distortion in pulse-count
+    modulation", 1951). The gaps between sorted values, to the power of 2/3, add up to the integral of that cube root.
+    No chance is involved.
     """
     ordered = np.sort(values, axis=None).astype(np.float64)
     distinct = np.unique(ordered)
     if len(distinct) <= clusters:
         return distinct
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    middles = (np.arange(clusters) + 0.5) / clusters
-    quantiles = np.asarray(np.quantile(ordered, middles), dtype=np.float64)
-    starts = (ordered[0] + middles * (ordered[-1] - ordered[0]), quantiles)
-    solutions = [_lloyd(ordered, sums, start) for start in starts]
-    return min(solutions, key=lambda centroids: squared_error(ordered, centroids))
+    cube_root = np.concatenate([[0.0], np.cumsum(np.diff(distinct) ** (2 / 3))])
+    turn = np.arange(clusters)
+    start = np.searchsorted(cube_root, (turn + 0.5) / clusters * cube_root[-1])
+    start = np.minimum(np.maximum.accumulate(start - turn) + turn, len(distinct) - clusters + turn)  # all different
+    return _lloyd(ordered, sums, distinct[start])
 
 
 def _lloyd(

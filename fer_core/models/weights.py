@@ -1,12 +1,10 @@
 """Weights from outside: timm's ImageNet weights, or a state-dict file of the user's own."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -61,7 +59,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             if path.suffix == ".safetensors"
             else torch.load(path, map_location="cpu", weights_only=True)
         )
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # a damaged pickle can raise nearly anything
         raise ConfigError(f"weights: {path} is not a readable state dict ({error})") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"weights: {path} holds something other than a dict of tensors; save model.state_dict()")

@@ -1,0 +1,66 @@
+"""Augmentation varies every image on its own, within bounds, by the generator alone."""
+
+import pytest
+import torch
+
+from fer_core.augmentation import STRENGTHS, Strength, affine_matrices, augment
+
+STILL = Strength(rotation=0, scale=0, shift=0, brightness=0, contrast=0)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def some_images(count=6, side=16):
+    return torch.rand(count, 3, side, side, generator=generator(9)) * 2 - 1
+
+
+def test_none_returns_the_images_themselves():
+    images = some_images()
+    assert augment(images, STRENGTHS["none"], generator()) is images
+
+
+@pytest.mark.parametrize("name", ["light", "strong"])
+def test_keeps_shape_range_and_input(name):
+    images = some_images()
+    before = images.clone()
+    varied = augment(images, STRENGTHS[name], generator())
+    assert varied.shape == images.shape
+    assert varied.abs().max() <= 1
+    assert varied.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, before)
+    assert all(not torch.allclose(a, b) for a, b in zip(varied, images, strict=True))
+
+
+def test_the_generator_decides():
+    images, strength = some_images(), STRENGTHS["strong"]
+    assert torch.equal(augment(images, strength, generator(1)), augment(images, strength, generator(1)))
+    assert not torch.equal(augment(images, strength, generator(1)), augment(images, strength, generator(2)))
+
+
+def test_without_any_amount_only_the_mirror_image_is_left():
+    images = some_images(count=32)
+    varied = augment(images, STILL, generator())
+    kept = [torch.allclose(a, b, atol=1e-5) for a, b in zip(varied, images, strict=True)]
+    mirrored = [torch.allclose(a, b.flip(2), atol=1e-5) for a, b in zip(varied, images, strict=True)]
+    assert all(a != b for a, b in zip(kept, mirrored, strict=True))
+    assert any(kept)
+    assert any(mirrored)
+
+
+def test_geometry_stays_within_its_bounds():
+    strength = STRENGTHS["light"]
+    matrices = affine_matrices(500, strength, generator())
+    zoom = torch.linalg.det(matrices[:, :, :2]).abs().sqrt()  # a rotation times a zoom
+    assert zoom.min() >= 1 - strength.scale - 1e-5
+    assert zoom.max() <= 1 + strength.scale + 1e-5
+    assert matrices[:, :, 2].abs().max() <= 2 * strength.shift
+
+
+def test_covers_about_every_second_image_with_grey():
+    ones = torch.ones(200, 3, 20, 20)
+    varied = augment(ones, Strength(0, 0, 0, 0, 0, covered=0.5), generator())
+    grey = (varied == 0).flatten(1).float().mean(1)
+    assert 0.35 < (grey > 0).float().mean() < 0.6
+    assert grey.max() <= 0.25
