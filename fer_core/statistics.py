@@ -127,6 +127,15 @@ def interval(values: Floats) -> Interval:
     return Interval(low=float(low), high=float(high))
 
 
+def centred(values: Floats, observed: float) -> Floats:
+    """Return *values* (draws,) shifted so that their mean is *observed*, and not below 0.
+
+    Resampling adds its own noise to a maximum of differences, so draws of a gap lie above the gap on average. The
+    shift removes this bias as the bootstrap estimates it (Efron & Tibshirani 1993, 10.6).
+    """
+    return np.maximum(values - values.mean() + observed, 0.0)
+
+
 def paired_difference(
     first: Counts, second: Counts, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, Interval]:
@@ -183,9 +192,8 @@ def large_groups(groups: ArrayLike) -> tuple[str, ...]:
 def scores_from(counts: Counts, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Scores:
     """Return every number of ``Scores`` for per-subject *counts* (s, 7, 7) and the *groups* (s,) of the subjects.
 
-    The interval of the gap is the percentile interval of its bootstrap draws. Resampling adds its own noise to a
-    maximum of differences, so these draws lie above the gap on average; whether a gap is more than chance is answered
-    by ``gap_p``, not by this interval.
+    The interval of the gap is the percentile interval of its ``centred`` bootstrap draws; whether a gap is more than
+    chance is answered by ``gap_p``, not by this interval.
 
     Raises:
         DataError: there is no subject.
@@ -301,7 +309,7 @@ def _gap_fields(
     gap = permutation_gap(counts[chosen], labels[chosen], draws=len(resampled.macro_f1), seed=seed)
     return {
         "gap": gap.gap,
-        "gap_interval": interval(resampled.gap(large)),
+        "gap_interval": interval(centred(resampled.gap(large), gap.gap)),
         "gap_null": gap.null,
         "gap_p": gap.p,
         "gap_shrunk": gap.shrunk,
