@@ -1,0 +1,139 @@
+"""The driver's parts that need no Ray: signals, the audience, the scheduler, the refusal of a changed study."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+
+from devicelab.errors import DeviceError
+from search.config import EarlyStopping, Range, Setting, StudyConfig
+from search.errors import StudyError
+from search.folder import StudyFolder
+from search.ledger import Ledger
+from search.objectives import Outcome
+from search.record import StudyRecord, TrialTold
+from search.tuning.driver import Audience, Interruption, _ledger, _scheduler
+from search.tuning.engine import Share, ray_running
+from search.tuning.preparation import check_data
+from search.tuning.worker import in_one_line, portable
+
+
+def test_the_first_signal_is_noted_and_the_second_acts_as_usual() -> None:
+    usual = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.came
+        assert signal.getsignal(signal.SIGINT) is usual
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) in {signal.SIG_DFL, usual}
+
+
+def test_an_interruption_takes_its_signals_back_from_ray() -> None:
+    with Interruption() as interruption:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        interruption.listen()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.came
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_the_audience_sees_what_changed_and_no_more_than_twice_a_second(studied: StudyFolder) -> None:
+    now = [0.0]
+    seen: list[StudyRecord] = []
+    with Ledger.open(studied.ledger_path) as ledger:
+        audience = Audience(ledger, seen.append, clock=lambda: now[0])
+        audience.look()
+        assert len(seen) == 1
+        ledger.append(TrialTold(number=6, outcome=Outcome(state="failed", reason="x")))
+        now[0] = 0.1
+        audience.look()
+        assert len(seen) == 1
+        now[0] = 0.6
+        audience.look()
+        assert seen[1].trials[6].state == "failed"
+        now[0] = 2.0
+        audience.look()
+        assert len(seen) == 2, "nothing is new"
+
+
+def test_a_study_whose_meaning_changed_is_refused(studied: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.tuning.driver.check_data", lambda *_: None)
+    text = studied.config_path.read_text()
+    studied.config_path.write_text(text.replace("trials = 12", "trials = 40"))
+    with _ledger(StudyFolder(studied.path)) as ledger:
+        assert ledger.record().trials
+    studied.config_path.write_text(text.replace("seed = 3", "seed = 4"))
+    with pytest.raises(StudyError, match="changed since the study was opened"), _ledger(StudyFolder(studied.path)):
+        pass
+
+
+@pytest.mark.parametrize(("epochs", "most"), [(9, 9), ((2, 27), 27), (Range(low=2, high=6), 6)])
+def test_successive_halving_ends_no_trial_for_being_trained(config: StudyConfig, epochs: Setting, most: int) -> None:
+    training = config.space.training.model_copy(update={"epochs": epochs})
+    config = config.model_copy(
+        update={
+            "early_stopping": EarlyStopping(grace_epochs=1, reduction_factor=3),
+            "space": config.space.model_copy(update={"training": training}),
+        }
+    )
+    scheduler = _scheduler(config)
+    assert isinstance(scheduler, ASHAScheduler)
+    assert scheduler._max_t > most
+    assert isinstance(_scheduler(config.model_copy(update={"early_stopping": None})), FIFOScheduler)
+
+
+def test_a_ray_that_is_not_there_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense://nowhere")
+    with pytest.raises(StudyError, match="no Ray cluster at RAY_ADDRESS=nonsense"), ray_running(tmp_path / "ray.json"):
+        pass
+    assert not (tmp_path / "ray.json").exists()
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, other = tmp_path / "fer-ray-left", tmp_path / "precious"
+    left.mkdir()
+    other.mkdir()
+    (tmp_path / "ray.json").write_text(f'["{left}", "{other}"]')
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense://nowhere")
+    with pytest.raises(StudyError), ray_running(tmp_path / "ray.json"):
+        pass
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_a_share_counts_whole_threads() -> None:
+    assert [Share(cpus, 0).threads for cpus in (0.5, 1.0, 3.0)] == [1, 1, 3]
+
+
+def test_faces_that_changed_since_they_judged_are_refused(
+    studied: StudyFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Ledger.open(studied.ledger_path, readonly=True) as ledger:
+        record = ledger.record()
+    for digest, refused in (("d" * 64, False), ("e" * 64, True)):
+        faces = SimpleNamespace(digest=digest)
+        faces.of_population = lambda _population, faces=faces: faces
+        monkeypatch.setattr("search.tuning.preparation.load_faces", lambda *_, faces=faces: faces)
+        with pytest.raises(StudyError, match="changed since they judged") if refused else nullcontext():
+            check_data(record, studied.config, tmp_path)
+
+
+def test_errors_in_one_line() -> None:
+    assert in_one_line(DeviceError("too\n  hot")) == "too hot"
+    assert in_one_line(ZeroDivisionError("division")) == "ZeroDivisionError: division"
+
+
+def test_an_artifact_is_named_below_the_folder_of_artifacts(
+    outcomes: list[Outcome], make_study: Callable[..., StudyFolder]
+) -> None:
+    artifacts = make_study(outcomes).artifacts_path
+    inside = outcomes[0].artifact.model_copy(update={"path": artifacts / "ab" / "model.tflite"})
+    outcome = portable(outcomes[0].model_copy(update={"artifact": inside}), artifacts)
+    assert outcome.artifact.path == Path("ab/model.tflite")
+    assert portable(outcomes[4], artifacts) == outcomes[4]
