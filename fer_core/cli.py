@@ -28,11 +28,16 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fer-search")
-def main() -> None:
+def cli() -> None:
     """Data sets: render the synthetic one, check your own."""
 
 
-@main.command()
+def main() -> None:
+    """Run ``fer-data``."""
+    cli()
+
+
+@cli.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--seed", default=0, show_default=True, help="Other seeds show other people.")
 @click.option("--children", default=154, show_default=True, help="Children in the evaluation set (CAFE has 154).")
@@ -63,7 +68,7 @@ def render(out: Path, *, processes: int | None, contact_sheet: Path | None, **op
         click.echo(f"{contact_sheet}: contact sheet written")
 
 
-@main.command()
+@cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--layout", type=click.Choice(["cafe", "folders"]), required=True, help="How the folder is laid out.")
 @click.option("--split", default="train", show_default=True, help="Subfolder to read (layout folders).")

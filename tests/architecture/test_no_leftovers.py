@@ -14,6 +14,7 @@ SOURCES = sorted(
 CLOCKS = re.compile(r"\b(time\.sleep|time\.time\(|datetime\.now)")
 MAY_READ_THE_CLOCK = {
     "cluster/launch.py",  # waits for processes of the operating system
+    "fer_core/child.py",  # the same: watches whether its parent lives
     "devicelab/protocols.py",  # the real Clock
     "search/ledger.py",  # the default of its clock argument
 }

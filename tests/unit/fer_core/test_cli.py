@@ -4,11 +4,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fer_core.cli import main
+from fer_core.cli import cli
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
