@@ -54,6 +54,9 @@ class NASNetMobile(nn.Module):
         self.global_pool, self.head_drop, self.classifier = create_classifier(
             FEATURES, num_classes, pool_type="avg", drop_rate=drop_rate
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # He et al. (https://arxiv.org/abs/1502.01852), as in Keras
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits; each cell sees the outputs of the two layers before it."""

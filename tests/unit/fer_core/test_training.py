@@ -10,7 +10,7 @@ from torch import nn
 from fer_core.errors import ConfigError, DataError, DivergedError
 from fer_core.models.build import build
 from fer_core.specs import ArchitectureSpec, TrainingSpec
-from fer_core.training import fit, pace, recalibrate, validate
+from fer_core.training import WARM_UP, fit, pace, recalibrate, validate
 
 SPEC = TrainingSpec(epochs=3, batch_size=16, learning_rate=2e-3, augmentation="light")
 
@@ -118,11 +118,11 @@ def test_a_set_smaller_than_a_batch_is_one_batch(faces):
 
 
 def test_the_rate_rises_linearly_and_falls_along_a_cosine():
-    rates = [pace(step, 100) for step in range(100)]
-    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
-    assert max(rates) == rates[9] == 1
-    assert rates[54] == pytest.approx(0.5, abs=0.02)
-    assert all(a > b > 0 for a, b in itertools.pairwise(rates[9:]))
+    rates, rise = [pace(step, 100) for step in range(100)], round(100 * WARM_UP)
+    assert rates[:rise] == pytest.approx([(step + 1) / rise for step in range(rise)])
+    assert max(rates) == rates[rise - 1] == 1
+    assert rates[(100 + rise) // 2 - 1] == pytest.approx(0.5, abs=0.02)
+    assert all(a > b > 0 for a, b in itertools.pairwise(rates[rise - 1 :]))
     assert pace(0, 1) == 1
 
 
