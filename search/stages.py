@@ -67,8 +67,8 @@ class Workbench:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._cache = cache
         self._open = ExitStack()
-        self.training_faces = lru_cache(maxsize=8)(self._training_faces)
-        self.evaluation_faces = lru_cache(maxsize=4)(self._evaluation_faces)
+        self.training_faces = lru_cache(maxsize=2)(self._training_faces)
+        self.evaluation_faces = lru_cache(maxsize=2)(self._evaluation_faces)
 
     def __enter__(self) -> Self:
         return self

@@ -96,7 +96,7 @@ def _tune(
         if halt.cause is None:
             return "interrupted"
         raise (_logged(halt.cause, halt.trace, folder) if halt.trace else halt.cause) from None
-    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C; a SIGTERM while Ray starts, which Ray takes for itself
+    except KeyboardInterrupt:  # a second Ctrl-C, or a signal while Ray starts
         return "interrupted"
     except (SearchError, FerError, DeviceLabError):
         raise
@@ -188,7 +188,8 @@ class Interruption:
                 before = signal.signal(number, self._note)
                 self._usual.setdefault(number, before)
 
-    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        logger.info("interrupted by %s", signal.Signals(number).name)
         self.came = True
         self._stop_listening()
 

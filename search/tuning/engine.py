@@ -61,7 +61,10 @@ def ray_running(mark: Path) -> Iterator[Path]:
 
 
 def _start(folder: Path) -> None:
-    """Connect to the cluster at ``RAY_ADDRESS``, or start a Ray that keeps its files in *folder*."""
+    """Connect to the cluster at ``RAY_ADDRESS``, or start a Ray that keeps its files in *folder*.
+
+    Ray takes SIGTERM for itself meanwhile and answers it with ``SystemExit``.
+    """
     address = os.environ.get("RAY_ADDRESS")
     local = {
         "num_cpus": len(os.sched_getaffinity(0)),
@@ -71,6 +74,8 @@ def _start(folder: Path) -> None:
     }
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
+    except SystemExit:
+        raise KeyboardInterrupt from None
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         what = f"no Ray cluster at RAY_ADDRESS={address}" if address else "Ray does not start on this machine"
         raise StudyError(f"{what}: {' '.join(str(error).split())}") from error

@@ -68,7 +68,6 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
     ours, or of the machine's disk, ended the journey: no other worker would fare better. A phone's error is raised,
     and the death of the process needs no word: Tune starts the trial again in both cases.
     """
-
     artifacts = StudyFolder(task.folder).artifacts_path
 
     class Journey(Trainable):  # type: ignore[misc] # Ray is untyped

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from search.errors import SearchError
 from search.ledger import Ledger
 from search.record import StudyRecord, TrialAsked, TrialTold
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("fake_study.py")
-SECONDS = 90
+SECONDS = 120
+SOON = 20  # seconds; 3 on a machine that does nothing else
 
 
 @pytest.fixture
@@ -50,13 +52,19 @@ def _record(folder: Path) -> StudyRecord:
         return ledger.record()
 
 
+def _told(folder: Path) -> int:
+    """How many trials are told; -1 while the ledger is being made."""
+    try:
+        return len(_record(folder).told)
+    except SearchError:
+        return -1
+
+
 def _kill_after(folder: Path, told: int, number: signal.Signals, *, group: bool = False) -> tuple[int, str, float]:
     """Start the study, send *number* when *told* trials are told, and return how it ended and how long it took."""
     with _start(folder, "slow") as driver:
         deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline and driver.poll() is None:
-            if (folder / "ledger.db-wal").exists() and len(_record(folder).told) >= told:
-                break
+        while time.monotonic() < deadline and driver.poll() is None and _told(folder) < told:
             time.sleep(0.1)
         begun = time.monotonic()
         (os.killpg if group else os.kill)(driver.pid, number)
@@ -78,7 +86,7 @@ def _check_whole(folder: Path, trials: int = 12) -> None:
 def test_a_study_survives_ctrl_c_and_a_kill(folder: Path) -> None:
     code, said, seconds = _kill_after(folder, 2, signal.SIGINT, group=True)  # as a terminal sends it
     assert (code, said) == (0, "reason: interrupted\n")
-    assert seconds < 10
+    assert seconds < SOON
     first = _record(folder)
     assert first.runs[-1].reason == "interrupted"
     assert first.running, "the trials that were running stay open"
@@ -103,7 +111,7 @@ def test_sigterm_is_an_interruption_too(folder: Path, told: int) -> None:
     code, said, seconds = _kill_after(folder, told, signal.SIGTERM)
     assert code == 0
     assert said.endswith("reason: interrupted\n")
-    assert seconds < 10
+    assert seconds < SOON
     assert _record(folder).runs[-1].reason == "interrupted"
     assert not (folder / "ray.json").exists()
 
