@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
 from torch import nn
 
 from fer_core import scoring
@@ -101,6 +102,23 @@ def test_the_same_network_gives_the_same_file(converter, images):
     once = converter.convert(small_network(), SIDE, "int8", images)
     converter.convert(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 7)), SIDE, "float32", images)
     assert converter.convert(small_network(), SIDE, "int8", images) == once
+
+
+def test_integer_ranges_are_those_of_usual_images(converter, images):
+    """The input is 127 x value; one image in thirty does not widen the other ranges, twenty do."""
+    brightness = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7, bias=False))
+    nn.init.constant_(brightness[2].weight, 1.0)
+    dim = np.full((30, SIDE, SIDE, 3), 133, dtype=np.uint8)
+    scales = {}
+    for bright in (0, 1, 20):
+        calibration = dim.copy()
+        calibration[:bright] = 255
+        content = converter.convert(brightness.eval(), SIDE, "int8", calibration)
+        interpreter = Interpreter(model_content=content)
+        scale, zero = interpreter.get_input_details()[0]["quantization"]
+        assert (scale, zero) == (pytest.approx(1 / 127), 0)
+        scales[bright] = interpreter.get_output_details()[0]["quantization"][0]
+    assert scales[1] == scales[0] < scales[20] / 10
 
 
 def test_a_dead_converter_is_replaced(converter, images):
