@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 
 from devicelab.errors import DeviceLabError
 from fer_core.errors import FerError
-from search.errors import SearchError
+from search.errors import NothingToShow, SearchError
 from search.folder import StudyFolder
 from search.record import StudyRecord
 
@@ -222,6 +222,10 @@ def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: 
 def _record(folder: StudyFolder) -> StudyRecord:
     from search.ledger import Ledger
 
+    if not folder.ledger_path.exists():
+        raise NothingToShow(
+            f"{folder.path.name}: nothing is recorded yet; go on with: fer-search resume {folder.path.name}"
+        )
     with Ledger.open(folder.ledger_path, readonly=True) as ledger:
         return ledger.record()
 

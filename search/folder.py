@@ -66,8 +66,8 @@ class StudyFolder:
         """
         above = studies_root(root)
         folder = cls(above.resolve() / name, trials)
-        if not folder.ledger_path.is_file():
-            known = sorted(path.parent.name for path in above.glob("*/ledger.db"))
+        if not folder.config_path.is_file():
+            known = sorted(path.parent.name for path in above.glob("*/study.toml"))
             hint = f"studies there: {', '.join(known)}" if known else "it holds no study; start one with fer-search run"
             raise StudyError(f"no study {name!r} in {above}; {hint}")
         return folder

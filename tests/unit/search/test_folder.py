@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from search.cli import cli
 from search.config import StudyConfig
 from search.errors import StudyError
 from search.folder import STUDIES_VARIABLE, StudyFolder, studies_root
@@ -24,6 +26,14 @@ def test_trials_take_the_place_of_the_budget(config, study_file, tmp_path):
 
 def test_a_study_is_found_by_name(studied, tmp_path):
     assert StudyFolder.find("demo", tmp_path / "studies") == studied
+
+
+def test_a_study_that_was_interrupted_before_its_first_trial_is_found(config, study_file, tmp_path):
+    folder = StudyFolder.create(config, study_file, tmp_path / "studies")
+    assert StudyFolder.find("demo", tmp_path / "studies") == folder
+    answer = CliRunner().invoke(cli, ["status", "demo", "--studies", str(tmp_path / "studies")])
+    assert answer.exit_code == 3
+    assert "fer-search resume demo" in answer.output
 
 
 def test_a_study_is_made_once(studied, config, study_file, tmp_path):
