@@ -144,9 +144,9 @@ class Child:
 
 
 def serve(methods: Mapping[str, Callable[..., object]]) -> None:
-    """Answer calls of the parent with *methods* (and ``cpu_seconds``) until it closes the connection or ends. Runs in the child.
+    """Answer calls of the parent with *methods* (and ``cpu_seconds``) until it closes the connection or ends.
 
-    An exception of a method, even ``SystemExit``, becomes the answer; the process lives on.
+    Runs in the child. An exception of a method, even ``SystemExit``, becomes the answer; the process lives on.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, which then closes the connection
     methods = {"cpu_seconds": time.process_time, **methods}

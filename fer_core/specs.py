@@ -72,10 +72,11 @@ class CompressionSpec(Spec):
     """How the trained network is made smaller, in the one legal order: prune, cluster, quantize.
 
     ``pruning_ratio`` is the share of all convolution and dense weights set to zero: the smallest by
-    magnitude, compared across layers by their LAMP score (``fer_core.compression.pruning``). ``clusters`` is the number of k-means centroids that the weights of each layer share
-    (``None``: no weight clustering). ``fine_tune_epochs`` repairs the network after pruning and
-    after clustering, keeping zeros and centroid assignments. ``calibration_images`` fix the
-    activation ranges of full-integer quantization.
+    magnitude, compared across layers by their LAMP score (``fer_core.compression.pruning``).
+    ``clusters`` is the number of k-means centroids that the weights of each layer share (``None``: no
+    weight clustering). ``fine_tune_epochs`` repairs the network after pruning and after clustering,
+    keeping zeros and centroid assignments. ``calibration_images`` fix the activation ranges of
+    full-integer quantization.
     """
 
     pruning: Pruning = "none"

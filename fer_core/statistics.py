@@ -133,7 +133,7 @@ def centred(values: Floats, observed: float) -> Floats:
     Resampling adds its own noise to a maximum of differences, so draws of a gap lie above the gap on average. The
     shift removes this bias as the bootstrap estimates it (Efron & Tibshirani 1993, 10.6).
     """
-    return np.maximum(values - values.mean() + observed, 0.0)
+    return np.asarray(np.maximum(values - values.mean() + observed, 0.0))
 
 
 def paired_difference(
