@@ -41,7 +41,8 @@ def cli(context: click.Context, state: Path) -> None:
 def up(state: Path, profile: str) -> None:
     """Start the cluster PROFILE: the name of a shipped definition, or the path of a YAML file."""
     running = launch.up(load_profile(profile), state)
-    click.echo(f"{running.name} is up\nexport RAY_ADDRESS={running.address}")
+    settings = " ".join(f"{name}={value}" for name, value in launch.WITH_TOKEN.items())
+    click.echo(f"{running.name} is up; to use it:\nexport RAY_ADDRESS={running.address} {settings}")
 
 
 @cli.command()

@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict
 from cluster.config import ClusterProfile
 from cluster.errors import ClusterError, NotRunning
 
+WITH_TOKEN = {"RAY_AUTH_MODE": "token"}
+"""Ray listens on every interface of the machine and runs whatever it is sent, so a cluster asks for the token of its
+user (``~/.ray/auth_token``), and so must everything that connects to it."""
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
@@ -46,6 +49,7 @@ def up(profile: ClusterProfile, state: Path) -> Running:
         )
     state.mkdir(parents=True, exist_ok=True)
     log = state / f"{profile.cluster_name}.log"
+    _make_token()
     port = profile.head_port or _free_port()
     address = f"{profile.provider.head_ip}:{port}"
     with log.open("wb") as stream:
@@ -55,6 +59,7 @@ def up(profile: ClusterProfile, state: Path) -> Running:
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            env=_environment(),
         )
     running = Running(
         name=profile.cluster_name,
@@ -103,17 +108,41 @@ def status(name: str, state: Path) -> tuple[Running, str]:
 
 
 def submit(name: str, state: Path, command: list[str]) -> int:
-    """Run *command* with RAY_ADDRESS set to the cluster *name*; return its exit code.
+    """Run *command* on the cluster *name* (RAY_ADDRESS and RAY_AUTH_MODE are set); return its exit code.
 
     Raises:
         NotRunning: the cluster is not up.
     """
     running, _ = status(name, state)
-    return subprocess.run(command, env={**os.environ, "RAY_ADDRESS": running.address}, check=False).returncode
+    return subprocess.run(command, env={**_environment(), "RAY_ADDRESS": running.address}, check=False).returncode
 
 
 def _ray() -> list[str]:
     return [sys.executable, "-m", "ray.scripts.scripts"]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, **WITH_TOKEN}
+
+
+def _make_token() -> None:
+    """Write the user's token unless there is one."""
+    done = _asked("get-auth-token", "--generate")
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines()[-1:]
+        raise ClusterError(f"Ray cannot make an authentication token: {' '.join(reason) or '(no reason given)'}")
+
+
+def _asked(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``ray`` with *arguments* to its end."""
+    return subprocess.run(
+        [*_ray(), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
+        env=_environment(),
+    )
 
 
 def _start_command(profile: ClusterProfile, port: int) -> list[str]:
@@ -174,9 +203,7 @@ def _await_ready(running: Running, child: "subprocess.Popen[bytes]", state: Path
 
 
 def _ray_status(address: str) -> str | None:
-    answer = subprocess.run(
-        [*_ray(), "status", f"--address={address}"], capture_output=True, text=True, check=False, timeout=START_SECONDS
-    )
+    answer = _asked("status", f"--address={address}")
     ready = answer.returncode == 0 and "Node status" in answer.stdout
     return answer.stdout if ready else None
 

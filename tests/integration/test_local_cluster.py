@@ -9,7 +9,8 @@ from cluster.errors import ClusterError, NotRunning
 
 
 @pytest.mark.slow
-def test_up_status_submit_down_leave_nothing_behind(tmp_path):
+def test_up_status_submit_down_leave_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))  # the token goes there: the user's own stays as it is
     profile = load_profile("local")
     running = launch.up(profile, tmp_path)
     family = [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]

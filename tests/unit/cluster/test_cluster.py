@@ -61,6 +61,7 @@ def test_a_broken_record_is_an_error_that_names_it(tmp_path):
 
 
 def test_a_head_that_cannot_start_is_reported_with_its_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "_make_token", lambda: None)
     monkeypatch.setattr(
         launch, "_start_command", lambda profile, port: [sys.executable, "-c", "raise SystemExit('no ray')"]
     )
