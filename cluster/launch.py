@@ -197,6 +197,7 @@ def _await_ready(running: Running, child: "subprocess.Popen[bytes]", state: Path
         time.sleep(0.5)
     if (process := _process(running)) is not None:
         _end_session(process)
+    child.poll()  # it has ended: its handle should know
     _record_path(running.name, state).unlink(missing_ok=True)
     tail = running.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     raise ClusterError(f"{running.name} did not start; last line of {running.log}: {' '.join(tail) or '(empty)'}")
