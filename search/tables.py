@@ -81,7 +81,8 @@ def as_table(rows: Sequence[FrontRow], title: str) -> RenderableType:
         table.add_row(*cells(row), style="" if row.on_front else "dim")
     return Group(
         table,
-        "F1, gap: points of 100 on the search half, [95 %] over children; report F1: the half that no search saw.",
+        "F1, gap: points of 100 on the search half, [95 %] over children (over images where nobody is named); "
+        "report F1: the half that no search saw.",
         "shrunk: the gap beyond what chance gives, which the search minimises. P: probability to be on the front.",
         *caveats(rows),
     )

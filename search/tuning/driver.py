@@ -45,7 +45,7 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
     """Run the study in *folder* as ``search.tuning.run`` says; *workshop* sets workers up for its journeys."""
     config = folder.config
     lab_config(config)  # refused before the start
-    with _ledger(folder) as ledger, Interruption() as interruption:
+    with Interruption() as interruption, _ledger(folder) as ledger:
         study = Study(config, ledger)
         audience = Audience(ledger, on_change)
         ledger.append(RunStarted(pid=os.getpid(), host=socket.gethostname(), budget=config.budget.model_dump()))
