@@ -13,7 +13,7 @@ def to_input(images: NDArray[np.uint8], device: str | torch.device = "cpu") -> T
 
     The result is a channels-last tensor, the layout in which the pixels already lie.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device)  # a read-only map is copied
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
