@@ -182,7 +182,7 @@ class Interruption:
         self._stop_listening()
 
     def listen(self) -> None:
-        """Take the signals (again): Ray takes SIGTERM for itself when it starts."""
+        """Take the signals; again where something that was started took them for itself."""
         if threading.current_thread() is threading.main_thread() and not self.came:
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.signal(number, self._note)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import ray
 
@@ -63,7 +64,8 @@ def ray_running(mark: Path) -> Iterator[Path]:
 def _start(folder: Path) -> None:
     """Connect to the cluster at ``RAY_ADDRESS``, or start a Ray that keeps its files in *folder*.
 
-    Ray takes SIGTERM for itself meanwhile and answers it with ``SystemExit``.
+    Ray would take SIGTERM for itself and answer it with a ``SystemExit`` that may be raised, and lost, anywhere:
+    signals are ours (``search.tuning.driver``).
     """
     address = os.environ.get("RAY_ADDRESS")
     local = {
@@ -73,9 +75,8 @@ def _start(folder: Path) -> None:
         "_temp_dir": str(folder),
     }
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
-    except SystemExit:
-        raise KeyboardInterrupt from None
+        with patch.object(ray._private.utils, "set_sigterm_handler", lambda _handler: None):  # noqa: SLF001 - no switch
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         what = f"no Ray cluster at RAY_ADDRESS={address}" if address else "Ray does not start on this machine"
         raise StudyError(f"{what}: {' '.join(str(error).split())}") from error
