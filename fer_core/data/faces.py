@@ -17,10 +17,15 @@ POPULATIONS = ("children", "adults")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One photograph on disk and what its name says about it.
+    """One image on disk and what its name and its set's tables say about it.
 
-    ``""`` (and ``None`` for ``mouth_open``) mean unknown. ``population`` is ``"children"``,
-    ``"adults"`` or ``""``, ``sex`` is ``"F"``, ``"M"`` or ``""``.
+    ``""`` and ``None`` mean unknown. ``population`` is ``"children"``, ``"adults"`` or ``""``, ``sex`` is
+    ``"F"``, ``"M"`` or ``""``, ``age`` is in years (the middle where a set tells a range), ``split`` is the official
+    one: ``"train"``, ``"validation"``, ``"test"`` or ``""``.
+
+    ``box`` is the face in pixels of the image as stored: left, top, right, bottom. ``frame`` is the number, from 0, of
+    the image inside the file at ``path``: the data row of a table that holds pixels (FER2013's csv), or the frame of a
+    video, which is then the one shown at ``frame / rate`` seconds. ``None``: the file is one image.
     """
 
     path: Path
@@ -30,22 +35,42 @@ class Example:
     population: str = ""
     sex: str = ""
     mouth_open: bool | None = None
+    age: float | None = None
+    split: str = ""
+    box: tuple[float, float, float, float] | None = None
+    frame: int | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or folder that was not used, and why."""
+    """A file, folder or line of a table (``<path>:<line>``) that cannot be used, and why."""
 
     path: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """Readable images that a set labels with something outside the seven classes: how many, and the first few."""
+
+    label: str
+    count: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """What an adapter found in a folder, in the order of the sorted paths."""
+    """What an adapter found in a folder, in the order of the sorted paths.
+
+    ``notes`` are sentences for the user: an assumption that the adapter made, or a count that differs from the
+    published one.
+    """
 
     examples: tuple[Example, ...]
     skipped: tuple[Skipped, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
