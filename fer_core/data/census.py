@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from fer_core.data.faces import Example, Skipped
-from fer_core.data.loading import decode_all, is_synthetic, list_source
+from fer_core.data.listing import list_source
+from fer_core.data.loading import decode_all, is_synthetic
 from fer_core.data.sources import DataSource
 from fer_core.labels import EXPRESSIONS, Expression
 from fer_core.specs import Spec

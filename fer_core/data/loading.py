@@ -23,10 +23,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.data.cafe import list_cafe
 from fer_core.data.decoding import decode
-from fer_core.data.faces import Example, FaceSet, Listing, Skipped
-from fer_core.data.folders import list_folders
+from fer_core.data.faces import Example, FaceSet, Skipped
+from fer_core.data.listing import list_source
 from fer_core.data.sources import DataSource
 from fer_core.errors import DataError
 from fer_core.labels import EXPRESSIONS
@@ -50,19 +49,6 @@ class _Row:
 
     example: Example
     subject: str
-
-
-def list_source(source: DataSource) -> Listing:
-    """Return what the adapter of *source*'s layout finds in its folder.
-
-    Raises:
-        DataError: the folder is missing or holds nothing usable.
-    """
-    if source.layout == "cafe":
-        return list_cafe(source.path, pacific_islanders=source.pacific_islanders)
-    return list_folders(
-        source.path, split=source.split, population=source.population, subject_pattern=source.subject_pattern
-    )
 
 
 def is_synthetic(folder: Path) -> bool:

@@ -2,28 +2,43 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fer_core.specs import Population, Spec
+
+Layout = Literal["cafe", "folders"]
+"""The names of the catalogue (``fer-data catalog``)."""
+
+_BELONGS: dict[str, tuple[Layout, ...]] = {
+    "subject_pattern": ("folders",),
+    "pacific_islanders": ("cafe",),
+}
+"""Keys that only some layouts know."""
 
 
 class DataSource(Spec):
     """One folder of photographs and how to read it.
 
-    ``layout`` is ``"cafe"`` (``sessions/<id>/<number>-<expression>[open]_<F|M>-<ETH>-<NN>.jpg``, always
-    children) or ``"folders"`` (``<path>/<split>/<label>/<name>``). ``split`` and ``subject_pattern`` belong to
-    ``"folders"``: the latter is a regular expression, searched in ``<label>/<name>``, with a named group
-    ``subject`` and, if the names tell, ``group`` and ``sex``. ``population`` says whom a ``"folders"``
-    source shows; ``"all"`` means mixed or unknown. ``pacific_islanders`` is the group that CAFE's
+    ``layout`` names the set (``fer-data catalog`` lists them), or is ``"folders"``: one folder per class, with or
+    without a folder per split above (``<path>/<split>/<label>/<name>``). ``split`` is the official split to use where
+    the set has splits: ``"train"``, ``"validation"``, ``"test"``, or ``"all"``.
+
+    Whom an image shows follows from its age where that is known: under ``age_border`` years children, else adults;
+    otherwise from the set's own statement (CAFE: children); otherwise from ``population``, where ``"all"`` means mixed
+    or unknown.
+
+    ``subject_pattern`` belongs to ``"folders"``: a regular expression, searched in ``<label>/<name>``, with a named
+    group ``subject`` and, if the names tell, ``group`` and ``sex``. ``pacific_islanders`` is the group that CAFE's
     code PI is counted in: the published group sizes put it inside Asian (AS).
     """
 
-    layout: Literal["cafe", "folders"]
+    layout: Layout
     path: Path
-    split: str = "train"
+    split: Annotated[str, Field(min_length=1)] = "train"
     population: Population = "all"
+    age_border: Annotated[float, Field(gt=0, le=120)] = 13.0
     subject_pattern: str | None = None
     pacific_islanders: Literal["AS", "PI"] = "AS"
 
@@ -44,8 +59,9 @@ class DataSource(Spec):
 
     @model_validator(mode="after")
     def _keys_belong_to_the_layout(self) -> "DataSource":
-        if self.layout == "cafe" and self.subject_pattern is not None:
-            raise ValueError("subject_pattern belongs to layout 'folders'; CAFE's names tell the subject themselves")
+        for key, layouts in _BELONGS.items():
+            if self.layout not in layouts and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} belongs to layout {' or '.join(map(repr, layouts))}, not to {self.layout!r}")
         if self.layout == "cafe" and self.population == "adults":
             raise ValueError("population: CAFE shows children only")
         return self

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_core.data.cafe import parse_name
+from fer_core.data.adapters.cafe import parse_name
 from fer_core.data.faces import Example
 from fer_core.data.synthetic.plan import CHILDREN_BY_GROUP, POSES, RenderOptions, apportion, plan
 

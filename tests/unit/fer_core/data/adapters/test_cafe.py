@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.data.cafe import list_cafe, parse_name
+from fer_core.data.adapters.cafe import list_cafe, parse_name
 from fer_core.data.faces import Example, Skipped
 from fer_core.errors import DataError
 

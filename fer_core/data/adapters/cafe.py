@@ -8,6 +8,7 @@ was posed with an open mouth only.
 import re
 from pathlib import Path
 
+from fer_core.data.adapters.tally import Tally, images_below, require_folder
 from fer_core.data.faces import Example, Listing, Skipped
 from fer_core.errors import DataError
 from fer_core.labels import Expression
@@ -38,7 +39,6 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _FORM = "<number>-<expression>[open]_<F|M>-<ETH>-<NN>.jpg"
-_IMAGES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
 
 
 def parse_name(path: Path, *, pacific_islanders: str = "AS") -> Example | Skipped:
@@ -74,18 +74,17 @@ def list_cafe(folder: Path, *, pacific_islanders: str = "AS") -> Listing:
     Raises:
         DataError: the folder is missing or holds no CAFE photograph.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give the folder that holds CAFE's 'sessions'")
-    root = folder / "sessions" if (folder / "sessions").is_dir() else folder
-    parsed = [
-        parse_name(path, pacific_islanders=pacific_islanders)
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in _IMAGES and not path.name.startswith(".")
-    ]
-    examples = tuple(item for item in parsed if isinstance(item, Example))
-    if not examples:
+    require_folder(folder)
+    tally = Tally()
+    for path in images_below(folder / "sessions" if (folder / "sessions").is_dir() else folder):
+        found = parse_name(path, pacific_islanders=pacific_islanders)
+        if isinstance(found, Example):
+            tally.take(found)
+        else:
+            tally.skip(found.path, found.reason)
+    if not tally.examples:
         raise DataError(
-            f"{folder}: none of its {len(parsed)} image(s) is named like CAFE's ({_FORM}); "
-            "use layout 'folders' for other sets"
+            f"{folder}: none of its {len(tally.skipped)} image(s) is named like CAFE's ({_FORM}); "
+            "'fer-data check' tells which set a folder holds"
         )
-    return Listing(examples, tuple(item for item in parsed if isinstance(item, Skipped)))
+    return tally.listing()

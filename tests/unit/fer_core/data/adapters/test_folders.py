@@ -1,8 +1,9 @@
 import re
+from pathlib import Path
 
 import pytest
 
-from fer_core.data.folders import list_folders
+from fer_core.data.adapters.folders import list_folders
 from fer_core.data.synthetic.plan import SUBJECT_PATTERN
 from fer_core.errors import DataError
 
@@ -33,20 +34,30 @@ def test_common_spellings_mean_the_seven_expressions(tmp_path):
     assert listing.skipped == ()
 
 
-def test_unknown_labels_are_skipped_and_counted(tmp_path):
+def test_unknown_labels_are_dropped_and_counted(tmp_path):
     tree(tmp_path, "train/happy/1.png", "train/contempt/1.jpg", "train/contempt/2.jpg", "train/happy/notes.txt")
     listing = list_folders(tmp_path)
     assert len(listing.examples) == 1
-    assert len(listing.skipped) == 2
-    assert all("'contempt' is none of the seven" in skipped.reason for skipped in listing.skipped)
+    (dropped,) = listing.dropped
+    assert (dropped.label, dropped.count) == ("contempt", 2)
+    assert [Path(path).name for path in dropped.paths] == ["1.jpg", "2.jpg"]
 
 
-def test_the_split_and_the_population_are_as_told(tmp_path):
-    tree(tmp_path, "train/happy/1.jpg", "validation/sad/2.jpg")
-    (example,) = list_folders(tmp_path, split="validation", population="adults").examples
-    assert (example.expression, example.population, example.subject) == ("sadness", "adults", "")
-    (unknown,) = list_folders(tmp_path).examples
-    assert unknown.population == ""
+def test_the_split_is_as_told_and_all_takes_every_subfolder(tmp_path):
+    tree(tmp_path, "train/happy/1.jpg", "val/sad/2.jpg", "odd/fear/3.jpg")
+    (example,) = list_folders(tmp_path, split="validation").examples
+    assert (example.expression, example.subject, example.split) == ("sadness", "", "validation")
+    everything = list_folders(tmp_path, split="all").examples
+    assert {e.expression: e.split for e in everything} == {
+        "happiness": "train",
+        "sadness": "validation",
+        "fear": "odd",
+    }
+
+
+def test_class_folders_may_lie_in_the_folder_itself(tmp_path):
+    tree(tmp_path, "happy/1.jpg", "sad/2.jpg")
+    assert [(e.expression, e.split) for e in list_folders(tmp_path).examples] == [("happiness", ""), ("sadness", "")]
 
 
 def test_a_pattern_tells_subject_sex_and_group(tmp_path):

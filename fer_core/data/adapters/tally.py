@@ -1,0 +1,70 @@
+"""What adapters share: finding images, and a ledger in which nothing that they meet gets lost."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fer_core.data.faces import Dropped, Example, Listing, Skipped
+from fer_core.errors import DataError
+
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+"""File endings, in lower case, that adapters take for an image."""
+
+FIRST = 3
+"""Paths that a :class:`Dropped` keeps as examples."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Collects examples, what was dropped (another label) and what was skipped (unusable) while a folder is read."""
+
+    examples: list[Example] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _dropped: dict[str, list[str]] = field(default_factory=dict)
+
+    def take(self, example: Example) -> None:
+        """Count *example* in."""
+        self.examples.append(example)
+
+    def skip(self, path: Path | str, reason: str) -> None:
+        """Leave out a file, or a line of a table (``<path>:<line>``), that cannot be used."""
+        self.skipped.append(Skipped(str(path), reason))
+
+    def drop(self, label: str, path: Path | str) -> None:
+        """Leave out a readable image whose *label* is none of the seven expressions."""
+        self._dropped.setdefault(label, []).append(str(path))
+
+    def listing(self) -> Listing:
+        """Return what was collected, the dropped images counted by label."""
+        return Listing(
+            examples=tuple(self.examples),
+            skipped=tuple(self.skipped),
+            dropped=tuple(
+                Dropped(label, len(paths), tuple(paths[:FIRST])) for label, paths in sorted(self._dropped.items())
+            ),
+            notes=tuple(self.notes),
+        )
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """Yield every image file at any depth below *folder*, sorted; hidden files are passed over.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    require_folder(folder)
+    yield from sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and not path.name.startswith(".")
+    )
+
+
+def require_folder(folder: Path) -> None:
+    """Check that *folder* is one.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}; give the folder that the set was unpacked into")
