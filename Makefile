@@ -1,6 +1,6 @@
 # Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install lab research lock format clean
+.PHONY: help demo test check install lab lab-tools research lock format clean
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
@@ -13,7 +13,7 @@ demo: .venv/installed-search  ## render faces, search, print the front, write a 
 	$(BIN)/fer-search front demo
 	$(BIN)/fer-search report demo
 
-test: check  ## everything that the gate runs: check, then all tests
+test: check .lab-tools/installed-lock.json  ## everything that the gate runs: check, then all tests
 	$(BIN)/pytest
 
 check: .venv/installed-dev  ## format, lint, types, import contracts
@@ -24,6 +24,8 @@ check: .venv/installed-dev  ## format, lint, types, import contracts
 
 install: .venv/installed-search  ## a machine that runs searches: everything but the developers' tools
 lab: .venv/installed-lab  ## a lab host: phones only, neither torch nor ray
+lab-tools: .venv/installed-appium  ## a lab host of real phones: Appium, its Android driver and adb, into .lab-tools (about a minute)
+	$(BIN)/python scripts/lab_tools.py
 research: .venv/installed-research  ## a researcher's laptop: query fronts and read reports
 
 .venv/bin/python:
@@ -34,6 +36,10 @@ research: .venv/installed-research  ## a researcher's laptop: query fronts and r
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+.lab-tools/installed-lock.json: devicelab/tools/package-lock.json scripts/lab_tools.py
+	$(BIN)/python scripts/lab_tools.py
+	@touch $@
+
 format: .venv/installed-dev  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -41,5 +47,5 @@ format: .venv/installed-dev  ## rewrite the code in the house format
 lock: .venv/installed-dev  ## write locks/*.txt from what .venv holds
 	$(BIN)/python scripts/lock.py
 
-clean:  ## remove the environment and caches (studies and faces stay)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+clean:  ## remove the environment, the lab's tools and caches (studies and faces stay)
+	rm -rf .venv .lab-tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

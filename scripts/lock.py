@@ -15,7 +15,13 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "fer-search"
-LOCKS = {"lab": ["lab"], "research": ["research"], "search": ["search"], "dev": ["search", "dev"]}
+LOCKS = {
+    "lab": ["lab"],
+    "appium": ["lab", "appium"],
+    "research": ["research"],
+    "search": ["search"],
+    "dev": ["search", "dev"],
+}
 
 LEFT_OUT = {
     "triton": "0.9 GB; only torch.compile needs it",
