@@ -3,7 +3,10 @@
     DeviceLabError          base of everything this room raises on purpose (exit code 1)
     ├── ConfigError         the operator's: a lab.toml or a selector that cannot be right (exit code 2)
     ├── StoreError          the lab's record: busy, unreadable, not writable (exit code 1)
+    ├── AccessError         the operator's: no token, or one that may not do this (exit code 2)
+    ├── ServiceError        nobody's yet: the lab's service does not answer, or not in words we know (exit code 1)
     ├── WorkloadError       the candidate's: a .tflite that cannot be read or cannot run; never retried
+    │   └── UploadError     a file that the lab's service does not take: too large, or no .tflite
     ├── DeviceError         the phone's: hot, gone, disagreeing with itself; tried again on another phone
     └── NoDeviceError       nobody's: no phone matches, or none is free (exit code 3)
 
@@ -27,8 +30,22 @@ class StoreError(DeviceLabError):
     """The lab's store is written by another process, or cannot be read or written."""
 
 
+class AccessError(DeviceLabError):
+    """No token, one that is not known, or one whose role may not do this."""
+
+    exit_code = 2
+
+
+class ServiceError(DeviceLabError):
+    """The lab's service does not answer, or answers what cannot be understood."""
+
+
 class WorkloadError(DeviceLabError):
     """The candidate's fault: a file that is no readable .tflite, or that no phone here can run."""
+
+
+class UploadError(WorkloadError):
+    """A file that the lab's service does not take: too large, no .tflite, or not the file that was announced."""
 
 
 class DeviceError(DeviceLabError):

@@ -24,3 +24,11 @@ def test_light_modules_load_nothing_heavy(modules):
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == []
+
+
+@pytest.mark.parametrize("module", ["devicelab.cli", "search.cli"])
+def test_commands_load_no_web_server_or_client(module):
+    web = ("fastapi", "starlette", "uvicorn", "httpx2", "jinja2", "prometheus_client", "selenium")
+    code = f"import sys, {module}\nprint(*[w for w in {web!r} if w in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []

@@ -1,0 +1,1 @@
+"""The routes, by who uses them: everybody reads, searches measure, operators operate, hosts work, people look."""

@@ -1,0 +1,133 @@
+"""A lab that only remembers what it was told, behind the real application, with a token for every role."""
+
+import hashlib
+from collections import Counter
+
+import pytest
+from fastapi.testclient import TestClient
+
+from devicelab.api import Ticket
+from devicelab.device import Health
+from devicelab.errors import ConfigError, NoDeviceError
+from devicelab.graph import read_graph
+from devicelab.service.app import create_app
+from devicelab.service.auth import ROLES, Tokens
+from devicelab.service.charts import FactorPoint, Span
+from devicelab.service.feed import Feed, FeedItem
+from devicelab.service.pages import History
+from devicelab.service.uploads import Uploads
+from devicelab.service.views import MOODS, IncidentView, LabView, Moment, PhoneView, QueueView
+
+MAX_BYTES = 1 << 20
+
+
+def phone(number, state="READY", **fields):
+    health = Health(
+        temperature_c=25 + number / 8, battery_percent=40 + number % 50, frequency_mhz=1.8e3, nominal_mhz=1.8e3
+    )
+    facts = {"product": "Moto G6", "os_build": "Android 9", "runtime": "TFLite", "source": "simulated"}
+    return PhoneView(name=f"moto-g6-{number}", state=state, since=1e9, health=health, **facts, **fields)
+
+
+class RememberingDesk:
+    """A desk without a lab: states are what an operator said last."""
+
+    def __init__(self, phones):
+        self.feed = Feed()
+        self.phones = {phone.name: phone for phone in phones}
+        self.requests, self.orders, self.asked = {}, [], Counter()
+
+    async def open(self):
+        self.feed.bind(0)
+
+    def close(self):
+        self.feed.close()
+
+    def view(self):
+        waiting = QueueView(key="k", search="demo", fingerprint="f" * 64, threads=4, since=1e9)
+        incident = IncidentView(number=1, place="room a", fault="F20", phones=("moto-g6-1",), opened_at=1e9)
+        return LabView(
+            seq=self.feed.last, at=1e9, phones=tuple(self.phones.values()), queue=(waiting,), incidents=(incident,)
+        )
+
+    def view_json(self, part):
+        self.asked[part] += 1
+        return self.view().model_dump_json().encode()
+
+    def history(self, device):
+        spans = (Span(state="READY", start=1e9, end=1e9 + 9), Span(state="LEASED", start=1e9 + 9, end=1e9 + 20))
+        points = (FactorPoint(at=1e9, factor=1.01, error=0.002), FactorPoint(at=2e9, factor=1.02))
+        return History(spans=spans, points=points, moments=(Moment(seq=1, at=1e9, kind="x", text="<script>"),))
+
+    def measurements(self, limit):
+        return [{"limit": limit}]
+
+    async def events(self, after, limit):
+        return [
+            FeedItem(seq=seq, kind="old", body=f'{{"seq":{seq}}}')
+            for seq in range(after + 1, min(after + limit, 5) + 1)
+        ]
+
+    async def ticket(self, key):
+        return Ticket(key=key, stage="waiting") if key in self.requests else None
+
+    async def submit(self, key, submission, file):
+        if self.requests.setdefault(key, submission) != submission:
+            raise ConfigError(f"{key} is another request's")
+        return Ticket(key=key, stage="waiting", upload=file is None)
+
+    async def wait(self, key, seconds):
+        return Ticket(key=key, stage=f"waited {seconds:g} s")
+
+    async def operate(self, device, action, who, why):
+        if device not in self.phones:
+            raise NoDeviceError(f"this lab has no phone {device!r}")
+        self.orders.append((device, action, who, why))
+        self.phones[device] = self.phones[device].model_copy(update={"state": "MAINTENANCE", "cause": f"{who}: {why}"})
+        self.feed.publish([FeedItem(seq=self.feed.last + 1, kind="transition", device=device, body="{}")])
+
+
+@pytest.fixture
+def desk():
+    states = [*MOODS, *["READY"] * 50]
+    return RememberingDesk([phone(number, state) for number, state in enumerate(states, 1)])
+
+
+@pytest.fixture
+def max_bytes():
+    return MAX_BYTES
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    return Tokens(tmp_path / "tokens.json")
+
+
+@pytest.fixture
+def token(tokens):
+    return {role: tokens.add(f"some-{role}", role, 1e9) for role in ROLES}
+
+
+@pytest.fixture
+def app(desk, tokens, tmp_path):
+    return create_app(desk, tokens, Uploads(tmp_path / "uploads", MAX_BYTES), MAX_BYTES)
+
+
+@pytest.fixture
+def web(app):
+    """A client without a token."""
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def of(token):
+    """Return the headers of somebody with a role."""
+    return lambda role: {"Authorization": f"Bearer {token[role]}"}
+
+
+@pytest.fixture
+def network(model):
+    """A sound .tflite: its bytes, digest and fingerprint."""
+    content = model.read_bytes()
+    return content, hashlib.sha256(content).hexdigest(), read_graph(model).fingerprint
