@@ -14,3 +14,10 @@ EXPRESSIONS: tuple[Expression, ...] = (
     "surprise",
 )
 """Index in this tuple = class index in labels, logits and confusion matrices."""
+
+_OWN: dict[str, Expression] = {expression: expression for expression in EXPRESSIONS}
+
+
+def as_expression(label: str) -> Expression | None:
+    """Return *label* as an expression, or ``None`` if it is none of the seven."""
+    return _OWN.get(label)

@@ -11,12 +11,13 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console, RenderableType
 
 from devicelab.errors import DeviceLabError
+from fer_core.data.sources import Layout
 from fer_core.errors import FerError
 from search.errors import NothingToShow, SearchError
 from search.folder import StudyFolder
@@ -180,12 +181,12 @@ def report(study: str, studies: Path | None, opened: bool) -> None:
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of labelled faces.")
 @click.option(
     "--layout",
-    type=click.Choice(["cafe", "folders"]),
+    type=click.Choice(get_args(Layout)),
     default="cafe",
     show_default=True,
     help="How DIR names its faces.",
 )
-@click.option("--split", default="train", show_default=True, help="Which split of a folders layout.")
+@click.option("--split", default="train", show_default=True, help="Which official split, or all.")
 @click.option("--subject-pattern", help="Regular expression with (?P<subject>...), for a folders layout.")
 @_json_option
 def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: str | None, as_json: bool) -> None:

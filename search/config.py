@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from fer_core.data.catalog import populations_of
 from fer_core.data.sources import DataSource
 from fer_core.specs import (
     ArchitectureName,
@@ -280,7 +281,7 @@ class StudyConfig(Spec):
 
     @model_validator(mode="after")
     def _populations_exist(self) -> Self:
-        shown = {"children" if source.layout == "cafe" else source.population for source in self.data.training}
+        shown = {shown for source in self.data.training for shown in populations_of(source)}
         for population in self.space.population:
             if population != "all" and not shown & {population, "all"}:
                 raise ValueError(
@@ -301,11 +302,8 @@ class StudyConfig(Spec):
 
     def below(self, root: Path) -> "StudyConfig":
         """Return this study with *root* before every relative path."""
-
-        def moved(source: DataSource) -> DataSource:
-            return source.model_copy(update={"path": root / source.path})
-
-        data = DataConfig(evaluation=moved(self.data.evaluation), training=tuple(map(moved, self.data.training)))
+        training = tuple(source.below(root) for source in self.data.training)
+        data = DataConfig(evaluation=self.data.evaluation.below(root), training=training)
         weights: Weights
         if isinstance(self.space.weights, str):
             weights = _weights_below(root, self.space.weights)
@@ -321,8 +319,9 @@ class StudyConfig(Spec):
         Raises:
             ConfigError: ``file: key: reason``.
         """
-        named = [("data.evaluation.path", self.data.evaluation.path)]
-        named += [(f"data.training[{index}].path", source.path) for index, source in enumerate(self.data.training)]
+        sources = {"data.evaluation": self.data.evaluation}
+        sources |= {f"data.training[{index}]": source for index, source in enumerate(self.data.training)}
+        named = [(f"{where}.{key}", path) for where, source in sources.items() for key, path in source.paths().items()]
         named += [("lab.config", self.lab.config)] if self.lab.config else []
         weights = {self.space.weights_of(name) for name in self.space.architecture} - {"none", "imagenet"}
         named += [("space.weights", Path(weight)) for weight in sorted(weights)]

@@ -3,45 +3,88 @@
 Ages from a table of the user's, populations by a stated age, official splits, and no file from outside the folder.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from fer_core.data.adapters.affectnet import list_affectnet
 from fer_core.data.adapters.cafe import list_cafe
+from fer_core.data.adapters.ckplus import list_ckplus
+from fer_core.data.adapters.emoreact import list_emoreact
+from fer_core.data.adapters.expw import list_expw
+from fer_core.data.adapters.fer2013 import list_fer2013, list_ferplus
 from fer_core.data.adapters.folders import list_folders, official_split
+from fer_core.data.adapters.named import list_named
+from fer_core.data.adapters.rafdb import list_rafdb
+from fer_core.data.adapters.rows import read_rows, years
+from fer_core.data.adapters.table import list_table
+from fer_core.data.adapters.tally import VIDEOS
+from fer_core.data.adapters.videos import with_frames
+from fer_core.data.catalog import card
 from fer_core.data.faces import Example, Listing, Skipped
 from fer_core.data.sources import DataSource, Layout
 from fer_core.errors import DataError
 
-ADAPTERS: Mapping[Layout, Callable[[DataSource], Listing]] = {
-    "cafe": lambda source: list_cafe(source.path, pacific_islanders=source.pacific_islanders),
-    "folders": lambda source: list_folders(source.path, split=source.split, subject_pattern=source.subject_pattern),
+_BY_LABELS: Mapping[Layout, Callable[[Path, Mapping[str, str]], Listing]] = {
+    "fer2013": list_fer2013,
+    "ferplus": list_ferplus,
+    "affectnet": list_affectnet,
+    "raf-db": list_rafdb,
+    "expw": list_expw,
+    "ck+": list_ckplus,
 }
-"""How each layout is read."""
 
 
 def list_source(source: DataSource) -> Listing:
     """Return what the adapter of *source*'s layout finds, of the official split that it asks for.
 
-    Images whose split is unknown belong to every split. Every example says whom it shows where that is known: by its
-    age, else as the set says, else as the source says.
+    Images whose split is unknown belong to every split. Subject ids carry the name of their set, because two sets may
+    use the same code for two people. Every example says whom it shows where that is known: by its age, else as the
+    set says, else as the source says.
 
     Raises:
         DataError: the folder is missing or holds nothing usable.
     """
-    listing = ADAPTERS[source.layout](source)
+    listing = _adapted(source)
     inside, outside = _inside(listing.examples, source.path)
     wanted = official_split(source.split)
     kept = [example for example in inside if wanted in {"all", example.split} or not example.split]
     if not kept:
-        there = ", ".join(sorted({example.split for example in inside})) or "nothing"
-        raise DataError(f"{source.path}: holds no image of split {source.split!r} (there is: {there})")
+        there = ", ".join(sorted({example.split for example in inside})) or "none"
+        raise DataError(f"{source.path}: holds no usable image of split {source.split!r} (splits: {there})")
+    if source.ages is not None:
+        kept = list(_with_ages(kept, source.ages))
     return replace(
         listing,
         examples=tuple(_with_population(example, source) for example in kept),
         skipped=(*listing.skipped, *outside),
     )
+
+
+def _adapted(source: DataSource) -> Listing:
+    """Read the folder with the adapter of its layout."""
+    path, layout = source.path, source.layout
+    if layout == "cafe":
+        return list_cafe(path, pacific_islanders=source.pacific_islanders, subset=source.subset)
+    if layout == "folders":
+        return list_folders(path, split=source.split, subject_pattern=source.subject_pattern)
+    if layout == "table":
+        return list_table(path, source.columns)
+    about = card(layout)
+    if layout == "emoreact":
+        listing = list_emoreact(path, about.labels, source.frame_rate)
+    elif about.names is None:
+        listing = _BY_LABELS[layout](path, about.labels)
+    elif layout == "liris-cse":
+        listing = with_frames(list_named(path, about.names, about.labels, VIDEOS), source.frame_rate)
+    else:
+        listing = list_named(path, about.names, about.labels)
+    return replace(listing, examples=tuple(_qualified(example, layout) for example in listing.examples))
+
+
+def _qualified(example: Example, layout: Layout) -> Example:
+    return replace(example, subject=f"{layout}:{example.subject}") if example.subject else example
 
 
 def _with_population(example: Example, source: DataSource) -> Example:
@@ -50,6 +93,16 @@ def _with_population(example: Example, source: DataSource) -> Example:
     if example.population or source.population == "all":
         return example
     return replace(example, population=source.population)
+
+
+def _with_ages(examples: Iterable[Example], path: Path) -> Iterable[Example]:
+    """Give each example the age that the table at *path* tells; negative ones mean that the estimator saw no face."""
+    told = {row["name"]: years(row["age"]) for _, row in read_rows(path, ["name", "age"])}
+    by_row = {name.partition("_")[0].removesuffix(".png"): age for name, age in told.items()}
+    for example in examples:
+        in_table = example.frame is not None and example.rate is None
+        age = by_row.get(str(example.frame)) if in_table else told.get(example.path.name)
+        yield example if age is None else replace(example, age=age[0])
 
 
 def _inside(examples: tuple[Example, ...], path: Path) -> tuple[list[Example], list[Skipped]]:

@@ -8,10 +8,11 @@ was posed with an open mouth only.
 import re
 from pathlib import Path
 
-from fer_core.data.adapters.tally import Tally, images_below, require_folder
+from fer_core.data.adapters.tally import Tally, files_below, require_folder
+from fer_core.data.catalog import card
 from fer_core.data.faces import Example, Listing, Skipped
 from fer_core.errors import DataError
-from fer_core.labels import Expression
+from fer_core.labels import as_expression
 
 GROUP_NAMES = {
     "AA": "African American",
@@ -22,17 +23,6 @@ GROUP_NAMES = {
     "SA": "South Asian",
 }
 
-PREFIXES: dict[str, Expression] = {
-    "ang": "anger",
-    "dis": "disgust",
-    "fea": "fear",
-    "hap": "happiness",
-    "neu": "neutral",
-    "sad": "sadness",
-    "sur": "surprise",
-}
-"""Expressions are recognised by their first three letters: spellings vary (fear, fearful; disgust, disgusted)."""
-
 _NAME = re.compile(
     r"(?P<number>\d+)-(?P<expression>[A-Za-z]+)[ _-]+(?P<sex>[FM])-(?P<group>[A-Z]{2})-(?P<child>\d+)"
     r"\.(?:jpe?g|png)",
@@ -42,12 +32,15 @@ _FORM = "<number>-<expression>[open]_<F|M>-<ETH>-<NN>.jpg"
 
 
 def parse_name(path: Path, *, pacific_islanders: str = "AS") -> Example | Skipped:
-    """Read what the name of one CAFE photograph says; a name that says something else is skipped with the reason."""
+    """Read what the name of one CAFE photograph says; a name that says something else is skipped with the reason.
+
+    Expressions are recognised by their first three letters: spellings vary (fear, fearful; disgust, disgusted).
+    """
     match = _NAME.fullmatch(path.name)
     if match is None:
         return Skipped(str(path), f"name is not of the form {_FORM}")
     word = match["expression"].lower()
-    expression = PREFIXES.get(word[:3])
+    expression = as_expression(card("cafe").labels.get(word[:3], ""))
     if expression is None:
         return Skipped(str(path), f"unknown expression {match['expression']!r}")
     group = match["group"].upper()
@@ -65,26 +58,50 @@ def parse_name(path: Path, *, pacific_islanders: str = "AS") -> Example | Skippe
     )
 
 
-def list_cafe(folder: Path, *, pacific_islanders: str = "AS") -> Listing:
-    """List the photographs below *folder* or its ``sessions`` subfolder.
+def list_cafe(folder: Path, *, pacific_islanders: str = "AS", subset: Path | None = None) -> Listing:
+    """List the photographs below *folder* or its ``sessions`` subfolder, or those of them that *subset* names.
 
-    Files that are no images (spreadsheets, hidden files) are passed over; images whose name cannot be read are
-    skipped with a reason.
+    *subset* is a text file, one photograph a line: the file's name or its number. Files that are no images
+    (spreadsheets, hidden files) are passed over; images whose name cannot be read are skipped with a reason.
 
     Raises:
-        DataError: the folder is missing or holds no CAFE photograph.
+        DataError: the folder or the subset is missing, or nothing in it is a CAFE photograph.
     """
     require_folder(folder)
     tally = Tally()
-    for path in images_below(folder / "sessions" if (folder / "sessions").is_dir() else folder):
+    wanted = _Subset(subset) if subset else None
+    for path in files_below(folder / "sessions" if (folder / "sessions").is_dir() else folder):
         found = parse_name(path, pacific_islanders=pacific_islanders)
-        if isinstance(found, Example):
-            tally.take(found)
-        else:
+        if isinstance(found, Skipped):
             tally.skip(found.path, found.reason)
+        elif wanted is None or wanted.has(path):
+            tally.take(found)
     if not tally.examples:
         raise DataError(
-            f"{folder}: none of its {len(tally.skipped)} image(s) is named like CAFE's ({_FORM}); "
+            f"{folder}: none of its images is a photograph of CAFE ({_FORM}){f' in {subset}' if subset else ''}; "
             "'fer-data check' tells which set a folder holds"
         )
+    for where, name in wanted.missing() if wanted else ():
+        tally.skip(where, f"no photograph {name!r} below {folder}")
     return tally.listing()
+
+
+class _Subset:
+    """The photographs that a list names, each with its line."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read as a list of photographs: {error}") from error
+        self._lines = {line.strip().lower(): f"{path}:{number}" for number, line in enumerate(lines, 1) if line.strip()}
+        self._met: set[str] = set()
+
+    def has(self, photograph: Path) -> bool:
+        name = photograph.name.lower()
+        keys = {name, photograph.stem.lower(), name.partition("-")[0]} & self._lines.keys()
+        self._met |= keys
+        return bool(keys)
+
+    def missing(self) -> list[tuple[str, str]]:
+        return [(where, name) for name, where in self._lines.items() if name not in self._met]

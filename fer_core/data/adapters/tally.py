@@ -10,6 +10,9 @@ from fer_core.errors import DataError
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """File endings, in lower case, that adapters take for an image."""
 
+VIDEOS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".wmv", ".webm"})
+"""The same for videos."""
+
 FIRST = 3
 """Paths that a :class:`Dropped` keeps as examples."""
 
@@ -47,16 +50,38 @@ class Tally:
         )
 
 
-def images_below(folder: Path) -> Iterator[Path]:
-    """Yield every image file at any depth below *folder*, sorted; hidden files are passed over.
+def files_below(folder: Path, endings: frozenset[str] = IMAGES) -> Iterator[Path]:
+    """Yield the files at any depth below *folder* that end in one of *endings*, sorted; hidden ones are passed over.
 
     Raises:
         DataError: there is no such folder.
     """
     require_folder(folder)
     yield from sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and not path.name.startswith(".")
+        path for path in folder.rglob("*") if path.suffix.lower() in endings and not path.name.startswith(".")
     )
+
+
+def find(folder: Path, *names: str) -> Path | None:
+    """Return the first file or folder called one of *names* in *folder* or up to two levels below it."""
+    require_folder(folder)
+    for pattern in ("{}", "*/{}", "*/*/{}"):
+        for name in names:
+            for path in sorted(folder.glob(pattern.format(name))):
+                return path
+    return None
+
+
+def need(folder: Path, *names: str) -> Path:
+    """Return what :func:`find` finds.
+
+    Raises:
+        DataError: it finds nothing.
+    """
+    path = find(folder, *names)
+    if path is None:
+        raise DataError(f"{folder}: holds no {' or '.join(names)}; 'fer-data check' tells which set a folder holds")
+    return path
 
 
 def require_folder(folder: Path) -> None:

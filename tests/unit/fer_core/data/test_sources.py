@@ -14,7 +14,10 @@ from fer_core.data.sources import DataSource
         ({"layout": "folders", "subject_pattern": "(?P<subject>x)(?P<age>y)"}, "not age"),
         ({"layout": "cafe", "subject_pattern": "(?P<subject>x)"}, "belongs to layout 'folders'"),
         ({"layout": "cafe", "population": "adults"}, "children only"),
-        ({"layout": "zip"}, "'cafe' or 'folders'"),
+        ({"layout": "zip"}, "'cafe', 'fer2013', "),
+        ({"layout": "kdef", "frame_rate": 3}, "belongs to layout 'emoreact' or 'liris-cse', not to 'kdef'"),
+        ({"layout": "rafd", "columns": {"path": "file"}}, "belongs to layout 'table'"),
+        ({"layout": "kdef", "age_border": 0}, "greater than 0"),
         ({"layout": "cafe", "pathh": "x"}, "Extra inputs"),
     ],
 )

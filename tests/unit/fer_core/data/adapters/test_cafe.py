@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import pytest
@@ -76,5 +75,23 @@ def test_a_missing_folder_and_a_folder_of_something_else_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         list_cafe(tmp_path / "nowhere")
     (tmp_path / "holiday.jpg").touch()
-    with pytest.raises(DataError, match=re.escape("none of its 1 image(s) is named like CAFE's")):
+    with pytest.raises(DataError, match="none of its images is a photograph of CAFE"):
         list_cafe(tmp_path)
+
+
+def test_a_subset_keeps_the_photographs_that_it_names_and_tells_which_are_not_there(tmp_path):
+    session = tmp_path / "cafe" / "sessions" / "6401"
+    session.mkdir(parents=True)
+    for name in ("1-happy_F-EA-14.jpg", "2-sad_F-EA-14.jpg", "3-fear_F-EA-14.jpg", "4-neutral_F-EA-14.jpg"):
+        (session / name).touch()
+    subset = tmp_path / "subset A.txt"
+    subset.write_text("\ufeff1-happy_F-EA-14.jpg\n\n3\n4-neutral_F-EA-14\n77\n", encoding="utf-8")
+    listing = list_cafe(tmp_path / "cafe", subset=subset)
+    assert [example.path.name[0] for example in listing.examples] == ["1", "3", "4"]
+    (missing,) = listing.skipped
+    assert (missing.path, missing.reason.split(" below")[0]) == (f"{subset}:5", "no photograph '77'")
+    subset.write_text("77\n")
+    with pytest.raises(DataError, match="none of its images"):
+        list_cafe(tmp_path / "cafe", subset=subset)
+    with pytest.raises(DataError, match="cannot be read as a list"):
+        list_cafe(tmp_path / "cafe", subset=tmp_path / "nowhere.txt")
