@@ -231,21 +231,33 @@ class DataConfig(Spec):
 
 
 class LabConfigChoice(Spec):
-    """Where latency is measured: a number of simulated phones, or a lab described by a TOML file of its own."""
+    """Where latency is measured: simulated phones, a lab that a TOML file describes, or a lab's service at a URL.
+
+    The service's token is read from ``token_file``, or else from the variable FER_LAB_TOKEN.
+    """
 
     devices: Annotated[int, Field(ge=1)] | None = None
     config: Path | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = None
+    token_file: Path | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if self.devices is not None and self.config is not None:
-            raise ValueError("set devices (simulated phones) or config (the lab's file), not both")
+    def _one_of_them(self) -> Self:
+        if sum(given is not None for given in (self.devices, self.config, self.url)) > 1:
+            raise ValueError("set devices (simulated phones), config (a lab's file) or url (a lab's service), only one")
+        if self.token_file is not None and self.url is None:
+            raise ValueError("token_file belongs to url, the address of a lab's service")
         return self
 
     @property
     def simulated_devices(self) -> int:
-        """Number of simulated phones; 0 when a lab's file is named."""
-        return 0 if self.config is not None else self.devices or 2
+        """Number of simulated phones; 0 when a lab's file or address is named."""
+        return 0 if self.config is not None or self.url is not None else self.devices or 2
+
+    def below(self, root: Path) -> "LabConfigChoice":
+        """Return this choice with *root* before every relative path."""
+        paths = {"config": self.config, "token_file": self.token_file}
+        return self.model_copy(update={key: root / path for key, path in paths.items() if path is not None})
 
 
 class StudyConfig(Spec):
@@ -309,9 +321,8 @@ class StudyConfig(Spec):
             weights = _weights_below(root, self.space.weights)
         else:
             weights = {name: _weights_below(root, given) for name, given in self.space.weights.items()}
-        lab = self.lab if self.lab.config is None else self.lab.model_copy(update={"config": root / self.lab.config})
         space = self.space.model_copy(update={"weights": weights})
-        return self.model_copy(update={"root": root, "data": data, "space": space, "lab": lab})
+        return self.model_copy(update={"root": root, "data": data, "space": space, "lab": self.lab.below(root)})
 
     def check_paths(self, path: Path) -> None:
         """Refuse a study (read at *path*) that names a folder or file which is not there.
@@ -322,7 +333,8 @@ class StudyConfig(Spec):
         sources = {"data.evaluation": self.data.evaluation}
         sources |= {f"data.training[{index}]": source for index, source in enumerate(self.data.training)}
         named = [(f"{where}.{key}", path) for where, source in sources.items() for key, path in source.paths().items()]
-        named += [("lab.config", self.lab.config)] if self.lab.config else []
+        files = {"lab.config": self.lab.config, "lab.token_file": self.lab.token_file}
+        named += [(key, given) for key, given in files.items() if given is not None]
         weights = {self.space.weights_of(name) for name in self.space.architecture} - {"none", "imagenet"}
         named += [("space.weights", Path(weight)) for weight in sorted(weights)]
         for key, given in named:
@@ -337,7 +349,7 @@ class StudyConfig(Spec):
         plain = self.model_dump(mode="json", include={"space", "data", "objectives", "constraints", "seed"})
         for source in (plain["data"]["evaluation"], *plain["data"]["training"]):
             source["path"] = Path(os.path.relpath(source["path"], root)).as_posix()
-        return digest_of(plain, "phones" if self.lab.config else "simulated")
+        return digest_of(plain, "phones" if self.lab.config or self.lab.url else "simulated")
 
     @property
     def reference_point(self) -> dict[ObjectiveName, float]:

@@ -14,10 +14,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from devicelab.errors import DeviceLabError
 from fer_core.errors import FerError
@@ -29,9 +27,10 @@ from search.provenance import code_digest, code_version
 from search.record import Event, RunEnded, RunStarted, StudyOpened, StudyRecord, fold
 from search.study import Study
 from search.tuning.engine import Share, ray_running, share
+from search.tuning.latency import check_lab, lab_open
 from search.tuning.preparation import check_data
 from search.tuning.searcher import RETRIES, Halt, StudySearcher, Watch
-from search.tuning.worker import SharedLab, Task, Workshop, answer, in_one_line, lab_config, trainable
+from search.tuning.worker import Task, Workshop, in_one_line, trainable
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ LOOK_SECONDS = 0.5
 def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None = None) -> str:
     """Run the study in *folder* as ``search.tuning.run`` says; *workshop* sets workers up for its journeys."""
     config = folder.config
-    lab_config(config)  # refused before the start
+    check_lab(config)  # refused before the start
     with Interruption() as interruption, _ledger(folder) as ledger:
         study = Study(config, ledger)
         audience = Audience(ledger, on_change)
@@ -76,22 +75,22 @@ def _tune(
             interruption.listen()
             each = share(config.budget.concurrency)
             name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
-            _lab = _open_lab(name, config, folder)  # it lives as long as this handle
-            task = Task(config, folder.path, name, each.threads)
-            tune.run(
-                trainable(task, workshop),
-                name=folder.path.name,
-                search_alg=searcher,
-                scheduler=_scheduler(config),
-                num_samples=-1,
-                resources_per_trial=_resources(each),
-                reuse_actors=True,
-                max_failures=RETRIES,
-                stop=watch,
-                callbacks=[watch],
-                storage_path=str(temporary / "tune"),
-                verbose=0,
-            )
+            with lab_open(config, folder, name) as lab:
+                task = Task(config, folder.path, lab, each.threads)
+                tune.run(
+                    trainable(task, workshop),
+                    name=folder.path.name,
+                    search_alg=searcher,
+                    scheduler=_scheduler(config),
+                    num_samples=-1,
+                    resources_per_trial=_resources(each),
+                    reuse_actors=True,
+                    max_failures=RETRIES,
+                    stop=watch,
+                    callbacks=[watch],
+                    storage_path=str(temporary / "tune"),
+                    verbose=0,
+                )
     except Halt as halt:
         if halt.cause is None:
             return "interrupted"
@@ -103,14 +102,6 @@ def _tune(
     except Exception as error:
         raise _logged(StudyError(in_one_line(error)), traceback.format_exc(), folder) from error
     return "time is up" if searcher.out_of_time else "finished"
-
-
-def _open_lab(name: str, config: StudyConfig, folder: StudyFolder) -> Any:  # noqa: ANN401 - Ray is untyped
-    """Start the lab as the actor *name*, on this machine, and return its handle."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    lab = ray.remote(SharedLab).options(name=name, num_cpus=0, scheduling_strategy=here).remote()
-    answer(lab.open.remote(lab_config(config), folder.lab_store))
-    return lab
 
 
 def _scheduler(config: StudyConfig) -> TrialScheduler:

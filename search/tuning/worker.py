@@ -1,4 +1,4 @@
-"""What runs in Ray's processes: journeys, one step at a time, and the lab that all of them share."""
+"""What runs in Ray's processes: journeys, one step at a time."""
 
 import traceback
 from collections.abc import Callable, Generator, Iterator
@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayTaskError
 from ray.tune import Trainable
 
-from devicelab.config import LabConfig
 from devicelab.errors import DeviceError, DeviceLabError, NoDeviceError
-from devicelab.lab import Lab
-from devicelab.measurement import Measurement, Workload
 from fer_core.errors import FerError
 from search.candidate import Candidate
 from search.config import StudyConfig
@@ -22,6 +17,7 @@ from search.errors import SearchError
 from search.folder import StudyFolder
 from search.objectives import Outcome
 from search.record import Report
+from search.tuning.latency import LabPlace, measuring
 
 type Walk = Callable[[Candidate], Generator[Report | Outcome]]
 """Takes a candidate through its journey."""
@@ -29,11 +25,11 @@ type Walk = Callable[[Candidate], Generator[Report | Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every worker of a study knows: the study, its folder, the lab's name in Ray, and its share of threads."""
+    """What every worker of a study knows: the study, its folder, where latencies come from, its share of threads."""
 
     config: StudyConfig
     folder: Path
-    lab: str
+    lab: LabPlace
     threads: int
 
 
@@ -50,14 +46,11 @@ def workshop(task: Task) -> Iterator[Walk]:
     from search.stages import Workbench
 
     torch.set_num_threads(task.threads)
-    lab = ray.get_actor(task.lab)
     folder = StudyFolder(task.folder)
-
-    def measure(workload: Workload) -> Measurement:
-        measurement: Measurement = answer(lab.measure.remote(workload))
-        return measurement
-
-    with Workbench(task.config, folder.artifacts_path, folder.cache_path, measure) as bench:
+    with (
+        measuring(task.lab) as measure,
+        Workbench(task.config, folder.artifacts_path, folder.cache_path, measure) as bench,
+    ):
         yield lambda candidate: journey(candidate, bench, task.config.constraints)
 
 
@@ -111,40 +104,9 @@ def portable(outcome: Outcome, artifacts: Path) -> Outcome:
     return outcome.model_copy(update={"artifact": below})
 
 
-def answer(reference: Any) -> Any:  # noqa: ANN401 - whatever was asked for
-    """Return the result of a call to an actor; raise what the call raised, without Ray's wrapping."""
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        raise error.cause from None
-
-
 def in_one_line(error: BaseException) -> str:
     """Return *error* as a message; with its type where it is not one of our own."""
     message = " ".join(str(error).split())
     if isinstance(error, SearchError | FerError | DeviceLabError):
         return message
     return f"{type(error).__name__}: {message}"
-
-
-class SharedLab:
-    """The lab as a Ray actor: one process, one thread, the only writer of the lab's store."""
-
-    def open(self, config: LabConfig, store: Path) -> None:
-        """Open the lab; errors come back typed, which those of an actor's constructor do not."""
-        self._lab = Lab(config, store)
-
-    def measure(self, workload: Workload) -> Measurement:
-        """See ``devicelab.lab.Lab.measure``."""
-        return self._lab.measure(workload)
-
-
-def lab_config(config: StudyConfig) -> LabConfig:
-    """Return the lab that *config* names, or simulated phones.
-
-    Raises:
-        devicelab.errors.ConfigError: the lab's file cannot be right.
-    """
-    if config.lab.config is not None:
-        return LabConfig.load(config.lab.config)
-    return LabConfig.simulated(config.lab.simulated_devices, config.seed)

@@ -41,6 +41,9 @@ MISTAKES = {
     "no trial": ("trials = 12", "trials = 0", "budget.trials: input should be greater than or equal to 1, got 0"),
     "bound of 0": ("latency_ms = 120", "latency_ms = 0", "constraints: latency_ms = 0 is a bound that nothing"),
     "two labs": ("[space]", '[lab]\ndevices = 2\nconfig = "lab.toml"\n[space]', "lab: set devices (simulated phones)"),
+    "lab and service": ("[space]", '[lab]\ndevices = 2\nurl = "http://lab"\n[space]', "lab: set devices"),
+    "no address": ("[space]", '[lab]\nurl = "lab:80"\n[space]', "lab.url: string should match pattern"),
+    "token for nobody": ("[space]", '[lab]\ntoken_file = "t"\n[space]', "lab: token_file belongs to url"),
     "relative root": ('name = "demo"', 'name = "demo"\nroot = "here"', "root: must be an absolute path, got 'here'"),
     "weights of nobody": (
         "[space]", '[space]\nweights = { mobilenetv2 = "imagenet" }', "space.weights.mobilenetv2: unknown 'mobilenetv2'"
