@@ -14,7 +14,7 @@ import numpy as np
 from devicelab.device import Health
 from devicelab.errors import DeviceError
 from devicelab.estimation import LOOKS, Interval, median_interval, relative_error_of_median, settled
-from devicelab.measurement import Reading, Workload
+from devicelab.measurement import Burst, Reading, Workload
 from devicelab.protocols import Clock, Driver
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def unfit(health: Health, rules: Rules = RULES) -> str:
         return f"battery at {health.temperature_c:.1f} C, above {rules.max_temperature_c:g} C"
     if health.battery_percent < rules.min_battery_percent:
         return f"battery at {health.battery_percent:.0f} %, below {rules.min_battery_percent:g} %"
-    if health.frequency_mhz < health.nominal_mhz:
+    if health.frequency_mhz is not None and health.frequency_mhz < health.nominal_mhz:
         return f"throttled to {health.frequency_mhz:g} of {health.nominal_mhz:g} MHz"
     return ""
 
@@ -120,7 +120,8 @@ def _wait_until_fit(driver: Driver, clock: Clock, rules: Rules) -> Health:
     return health
 
 
-def _times(times: tuple[float, ...], count: int) -> tuple[float, ...]:
+def _times(burst: Burst, count: int) -> tuple[float, ...]:
+    times = burst.times_ms
     if len(times) != count or not all(math.isfinite(time) and time > 0 for time in times):
         raise DeviceError(f"the phone answered {len(times)} times for {count} runs, or times that are not above 0")
     return times
@@ -155,5 +156,5 @@ def _check_undisturbed(driver: Driver, canary: tuple[float, float], after: Healt
     drift = canary[1] / canary[0] - 1
     if abs(drift) > rules.canary_drift:
         raise DeviceError(f"{driver.device.name}: reference workload moved by {drift:+.1%} during the block")
-    if after.frequency_mhz < after.nominal_mhz:
+    if after.frequency_mhz is not None and after.frequency_mhz < after.nominal_mhz:
         raise DeviceError(f"{driver.device.name}: throttled to {after.frequency_mhz:g} MHz during the block")

@@ -32,18 +32,32 @@ class Device(Value):
     platform: Platform
 
 
+BatteryHealth = Literal["good", "overheat", "dead", "over_voltage", "failure", "cold", "unknown"]
+"""Android's ``BatteryManager.BATTERY_HEALTH_*``, 2 to 7 and 1 in this order; ``unknown`` also: it does not tell."""
+
+
 class Health(Value):
-    """How a phone is now.
+    """How a phone is now. ``None``, ``"unknown"`` and ``""`` say that the phone does not tell.
 
     ``temperature_c`` is the battery's, in degrees Celsius (what ``dumpsys battery`` shows on an
-    unrooted phone), ``battery_percent`` its charge, ``frequency_mhz`` the highest CPU clock that
-    the phone allows itself at the moment and ``nominal_mhz`` the highest it has.
+    unrooted phone), ``battery_percent`` its charge, ``charging`` whether that rises or is kept by a cable.
+    ``frequency_mhz`` is the highest CPU clock that the phone allows itself at the moment, ``nominal_mhz``
+    the highest it has. ``load1`` is the load average of the last minute, ``free_mb`` the space left
+    where models are put, ``uptime_s`` the seconds since the phone started and ``boot_id`` the
+    kernel's name for that start: either shows a phone that restarted behind our back.
     """
 
     temperature_c: float
     battery_percent: Annotated[float, Field(ge=0, le=100)]
-    frequency_mhz: float
+    frequency_mhz: float | None
     nominal_mhz: float
+    charging: bool | None = None
+    battery_health: BatteryHealth = "unknown"
+    screen_on: bool | None = None
+    load1: float | None = None
+    free_mb: float | None = None
+    uptime_s: float | None = None
+    boot_id: str = ""
 
 
 class Selector(Value):

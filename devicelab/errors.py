@@ -8,10 +8,14 @@
     ├── WorkloadError       the candidate's: a .tflite that cannot be read or cannot run; never retried
     │   └── UploadError     a file that the lab's service does not take: too large, or no .tflite
     ├── DeviceError         the phone's: hot, gone, disagreeing with itself; tried again on another phone
+    ├── HostError           the computer's, hub's or room's that phones share; no phone is blamed for it
     └── NoDeviceError       nobody's: no phone matches, or none is free (exit code 3)
 
-A message says what is wrong, where, and what to do next.
+A message says what is wrong, where, and what to do next. ``DeviceError`` and ``HostError`` also carry the
+``fault`` of ``devicelab.faults`` that was recognised, ``UNKNOWN`` if none was.
 """
+
+from devicelab.faults import FAULTS, UNKNOWN, Fault
 
 
 class DeviceLabError(Exception):
@@ -49,7 +53,22 @@ class UploadError(WorkloadError):
 
 
 class DeviceError(DeviceLabError):
-    """The phone's fault: it was hot, slow, gone, or its blocks disagree. Retried on another phone."""
+    """The phone's fault: it was hot, slow, gone, or its blocks disagree. Retried on another phone.
+
+    ``fault`` says which; a phone with an ``UNKNOWN`` one is suspect until a golden check cleared it.
+    """
+
+    def __init__(self, message: str, fault: Fault = UNKNOWN) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+class HostError(DeviceLabError):
+    """The fault of what phones share: adb's server, the hub, the host, the room. No phone gets a strike for it."""
+
+    def __init__(self, message: str, fault: Fault = FAULTS["F12"]) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class NoDeviceError(DeviceLabError):

@@ -1,9 +1,11 @@
-"""What is run and what came out: workload, reading, measurement. Light: pydantic only."""
+"""What is run and what came out: workload, reading, measurement. Light: pydantic and numpy only."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+import numpy as np
+from pydantic import Field, model_validator
 
 from devicelab.device import Source, Value
 
@@ -34,6 +36,67 @@ class Workload(Value):
         return cls(path=path, fingerprint=read_graph(path).fingerprint, threads=threads)
 
 
+Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Burst(Value):
+    """What one call of a benchmark gave: the statistics of *runs* back-to-back inferences, timed on the phone.
+
+    ``sd_ms`` is the population's standard deviation. ``median_ms`` and ``p95_ms`` are ``None`` where the
+    tool prints none (old builds of TensorFlow Lite's). ``first_ms`` is the cold first inference, ``None``
+    if the process had already run the network. ``times_ms`` has every single run in order where
+    the driver sees them, else it is empty; then a cold first run is among them, as ``times_ms[0]``, and
+    counts like the others. A tool that only summarises keeps its warm-up out of the statistics.
+    """
+
+    runs: Annotated[int, Field(ge=1)]
+    mean_ms: Milliseconds
+    sd_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    min_ms: Milliseconds
+    max_ms: Milliseconds
+    median_ms: Milliseconds | None = None
+    p95_ms: Milliseconds | None = None
+    first_ms: Milliseconds | None = None
+    times_ms: tuple[Milliseconds, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        inside = [self.min_ms, self.mean_ms, self.max_ms]
+        near = 1e-5 * self.max_ms  # tools print six digits of the mean
+        if not inside[0] - near <= inside[1] <= inside[2] + near:
+            raise ValueError(f"mean {self.mean_ms:g} ms is not between {self.min_ms:g} and {self.max_ms:g}")
+        if self.times_ms and len(self.times_ms) != self.runs:
+            raise ValueError(f"{len(self.times_ms)} times for {self.runs} runs")
+        return self
+
+    @classmethod
+    def of(cls, times_ms: Sequence[float], *, cold: bool = False) -> "Burst":
+        """Return the burst of the single runs *times_ms*, of which the first was *cold* or not.
+
+        Raises:
+            ValueError: there is none, or one is not a finite number above 0.
+        """
+        times = np.asarray(times_ms, dtype=np.float64)
+        if not (len(times) and np.isfinite(times).all() and times.min() > 0):
+            raise ValueError("a burst is one run or more, and each takes a finite time above 0")
+        return cls(
+            runs=len(times),
+            mean_ms=float(times.mean()),
+            sd_ms=float(times.std()),
+            min_ms=float(times.min()),
+            max_ms=float(times.max()),
+            median_ms=float(np.median(times)),
+            p95_ms=float(np.quantile(times, 0.95, method="inverted_cdf")),
+            first_ms=float(times[0]) if cold else None,
+            times_ms=tuple(times.tolist()),
+        )
+
+    @property
+    def typical_ms(self) -> float:
+        """The median where there is one, else the mean."""
+        return self.mean_ms if self.median_ms is None else self.median_ms
+
+
 class Reading(Value):
     """One block's numbers: one process start on one phone, timed until its median was known.
 
@@ -58,7 +121,7 @@ class Reading(Value):
     factor_error: float
     temperature_c: tuple[float, float]
     battery_percent: float
-    frequency_mhz: float
+    frequency_mhz: float | None
     started_at: float
     seconds: float
 

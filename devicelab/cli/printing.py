@@ -61,7 +61,8 @@ def measurement_table(measured: Sequence[Measurement]) -> Table:
 
 def feeling(health: Health) -> tuple[str, str]:
     """Return a phone's battery and clock in words."""
-    return f"{health.battery_percent:.0f} % {health.temperature_c:.0f} C", f"{health.frequency_mhz:.0f} MHz"
+    clock = "unknown" if health.frequency_mhz is None else f"{health.frequency_mhz:.0f} MHz"
+    return f"{health.battery_percent:.0f} % {health.temperature_c:.0f} C", clock
 
 
 def when(seconds: float) -> str:

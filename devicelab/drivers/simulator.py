@@ -19,8 +19,9 @@ import numpy as np
 from devicelab.config import NoiseName, SimulatedPhone
 from devicelab.device import Device, Health, Platform
 from devicelab.errors import DeviceError, WorkloadError
+from devicelab.faults import Rung
 from devicelab.graph import read_graph
-from devicelab.measurement import Workload
+from devicelab.measurement import Burst, Workload
 from devicelab.protocols import Clock
 from devicelab.roofline import latency_ms
 
@@ -52,6 +53,15 @@ CHARGE_PER_S, DRAIN_PER_S = 0.3 / 60, 0.1 / 60
 CHARGE_LIMIT_PERCENT = 80.0
 START_SECONDS = 1.5
 PUSH_BYTES_PER_S = 8e6
+RECOVERY_SECONDS = {
+    Rung.RETRY: 4.0,
+    Rung.RECONNECT: 5.0,
+    Rung.REINSTALL: 10.0,
+    Rung.PORT_CYCLE: 15.0,
+    Rung.REBOOT: 105.0,
+    Rung.HUB_POWER: 120.0,
+}
+"""How long each step of the ladder takes; a reboot is 45 s and a minute to settle. Assumptions."""
 COLD_EXTRA, COLD_RUNS = 0.9, 1.5
 """The first run takes 1.9 times as long; the excess decays with this many runs."""
 DRIFT_PHI, DRIFT_SD = 0.9, 0.004
@@ -118,6 +128,9 @@ class SimulatedDriver:
         self._governed = self._seen
         self._starts: Counter[tuple[str, int]] = Counter()
         self._process: _Process | None = None
+        self._nothing = self._start("0", 1, ())
+        self._boot = f"{self._identity[1]:08x}"
+        self._booted = clock.now()
 
     def health(self) -> Health:
         """Return how the phone is now; always answers."""
@@ -127,6 +140,13 @@ class SimulatedDriver:
             battery_percent=round(self._battery, 1),
             frequency_mhz=CLOCKS_MHZ[self._step],
             nominal_mhz=CLOCKS_MHZ[0],
+            charging=True,
+            battery_health="good",
+            screen_on=True,
+            load1=0.3,
+            free_mb=8000.0,
+            uptime_s=self._clock.now() - self._booted,
+            boot_id=self._boot,
         )
 
     def load(self, workload: Workload) -> None:
@@ -146,16 +166,16 @@ class SimulatedDriver:
             raise WorkloadError(f"{workload.path}: a run would take {latency[0]:.3g} ms; the limit is {LONGEST_MS:g}")
         self._idle()
         self._pass(START_SECONDS + graph.size / PUSH_BYTES_PER_S, busy=0.0)
-        self._process = self._start(workload, latency)
+        self._process = self._start(workload.fingerprint, workload.threads, latency)
 
-    def _start(self, workload: Workload, latency: tuple[float, ...]) -> _Process:
-        which = (workload.fingerprint, workload.threads)
-        graph_seed = int(workload.fingerprint[:16], 16)
-        rng = np.random.default_rng((*self._identity, graph_seed, workload.threads, self._starts[which]))
+    def _start(self, fingerprint: str, threads: int, latency: tuple[float, ...]) -> _Process:
+        which = (fingerprint, threads)
+        graph_seed = int(fingerprint[:16], 16)
+        rng = np.random.default_rng((*self._identity, graph_seed, threads, self._starts[which]))
         self._starts[which] += 1
         return _Process(
             latency_ms=latency,
-            threads=workload.threads,
+            threads=threads,
             rng=rng,
             offset=math.exp(rng.normal(0.0, self._noise.session_sd)),
             drift=rng.normal(0.0, self._noise.drift_sd),
@@ -163,29 +183,40 @@ class SimulatedDriver:
             burst_until=-math.inf,
         )
 
-    def reference(self, runs: int) -> tuple[float, ...]:
+    def reference(self, runs: int) -> Burst:
         """Run the reference workload, 20 ms of pure computing on one thread; see ``Driver.reference``."""
-        process = self._loaded()
+        self._idle()
+        process = self._process or self._nothing
         times = []
         for _ in range(runs):
             throttled = CLOCKS_MHZ[0] / CLOCKS_MHZ[self._step]
             times.append(self._once(process, REFERENCE_MS * throttled, threads=1))
-        return tuple(times)
+        return Burst.of(times)
 
-    def run(self, runs: int) -> tuple[float, ...]:
+    def run(self, runs: int) -> Burst:
         """Run the loaded workload; see ``Driver.run``."""
         process = self._loaded()
+        cold_start = process.runs == 0
         times = []
         for _ in range(runs):
             cold = 1 + COLD_EXTRA * math.exp(-process.runs / COLD_RUNS)
             typical = process.latency_ms[self._step] * process.offset * cold
             times.append(self._once(process, typical, process.threads))
             process.runs += 1
-        return tuple(times)
+        return Burst.of(times, cold=cold_start)
 
     def unload(self) -> None:
-        """End the process."""
+        """End the process; a simulated phone always confirms."""
         self._process = None
+
+    def recover(self, rung: Rung) -> None:
+        """Spend the time that *rung* takes; what was loaded is gone."""
+        self.unload()
+        self._idle()
+        self._pass(RECOVERY_SECONDS[rung], busy=0.0)
+
+    def close(self) -> None:
+        """Hold nothing."""
 
     def _loaded(self) -> _Process:
         if self._process is None:

@@ -19,9 +19,10 @@ class Disturbed(SimulatedDriver):
         super().__init__(SimulatedPhone(name="p", noise="silent"), clock)
         self.spoil, self.calls = spoil, {"run": 0, "reference": 0}
 
-    def _spoilt(self, verb, times):
+    def _spoilt(self, verb, burst):
         self.calls[verb] += 1
-        return self.spoil.get((verb, self.calls[verb]), tuple)(times)
+        times = self.spoil.get((verb, self.calls[verb]), tuple)(burst.times_ms)
+        return burst.model_copy(update={"times_ms": times})
 
     def run(self, runs):
         return self._spoilt("run", super().run(runs))

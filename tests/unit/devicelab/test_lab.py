@@ -9,7 +9,7 @@ from devicelab.drivers.simulator import SimulatedDriver
 from devicelab.errors import DeviceError, NoDeviceError, StoreError, WorkloadError
 from devicelab.graph import read_graph
 from devicelab.lab import Lab, survey
-from devicelab.measurement import PROTOCOL, Workload
+from devicelab.measurement import PROTOCOL, Burst, Workload
 from devicelab.roofline import latency_ms
 from devicelab.store import Store
 
@@ -116,7 +116,7 @@ def test_blocks_that_do_not_agree_are_refused(path, model):
     with Lab(LabConfig(devices=phones), path) as lab:
         for number, driver in enumerate(lab._drivers.values()):
             original = driver.run
-            driver.run = lambda runs, run=original, n=number: tuple((1 + n / 10) * time for time in run(runs))
+            driver.run = lambda runs, run=original, n=number: Burst.of([(1 + n / 10) * t for t in run(runs).times_ms])
         with pytest.raises(DeviceError, match=r"refused: no two of 5 blocks agree within 2%"):
             lab.measure(Workload.of(model, 1))
         assert lab.measurements() == ()
