@@ -205,9 +205,13 @@ class SamplerConfig(Spec):
 
 
 class EarlyStopping(Spec):
-    """Asynchronous successive halving: from ``grace_epochs`` on, only the best 1/``reduction_factor`` go on."""
+    """Multi-objective successive halving (``search.halving``): asynchronous, on validation F1 and latency.
 
-    kind: Literal["asha"] = "asha"
+    At ``grace_epochs`` and every ``reduction_factor`` times as many, the best 1/``reduction_factor`` of the trials that
+    came so far go on.
+    """
+
+    kind: Literal["halving"] = "halving"
     grace_epochs: Annotated[int, Field(ge=1)] = 1
     reduction_factor: Annotated[int, Field(ge=2)] = 3
 

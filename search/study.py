@@ -36,7 +36,7 @@ from search.config import SamplerConfig, StudyConfig
 from search.errors import StudyError
 from search.ledger import Ledger
 from search.objectives import DIRECTIONS, ObjectiveName, Outcome
-from search.record import TrialAsked, TrialReported, TrialTold
+from search.record import StudyRecord, TrialAsked, TrialReported, TrialTold
 from search.space import covering_design, suggest
 
 ATTEMPTS = 20
@@ -85,6 +85,10 @@ class Study:
     def finished(self) -> bool:
         """Whether the budget of trials is spent and every trial that was handed out is told."""
         return self._asked >= self._config.budget.trials and not self._live
+
+    def record(self) -> StudyRecord:
+        """Return everything that is known about the study."""
+        return self._ledger.record()
 
     def ask(self) -> Question | None:
         """Hand out a trial: first those that an earlier run left open, then new ones.

@@ -15,13 +15,13 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from devicelab.errors import DeviceLabError
 from fer_core.errors import FerError
-from search.config import EarlyStopping, StudyConfig
 from search.errors import LedgerError, SearchError, StudyError
 from search.folder import StudyFolder
+from search.halving import halving_of
 from search.ledger import Ledger, utc_now
 from search.provenance import code_digest, code_version
 from search.record import Event, RunEnded, RunStarted, StudyOpened, StudyRecord, fold
@@ -29,6 +29,7 @@ from search.study import Study
 from search.tuning.engine import Share, ray_running, share
 from search.tuning.latency import check_lab, lab_open
 from search.tuning.preparation import check_data
+from search.tuning.scheduler import HalvingScheduler
 from search.tuning.searcher import RETRIES, Halt, StudySearcher, Watch
 from search.tuning.worker import Task, Workshop, in_one_line, trainable
 
@@ -81,7 +82,7 @@ def _tune(
                     trainable(task, workshop),
                     name=folder.path.name,
                     search_alg=searcher,
-                    scheduler=_scheduler(config),
+                    scheduler=_scheduler(study.record()),
                     num_samples=-1,
                     resources_per_trial=_resources(each),
                     reuse_actors=True,
@@ -104,20 +105,11 @@ def _tune(
     return "time is up" if searcher.out_of_time else "finished"
 
 
-def _scheduler(config: StudyConfig) -> TrialScheduler:
-    stopping: EarlyStopping | None = config.early_stopping
+def _scheduler(record: StudyRecord) -> TrialScheduler:
+    stopping = record.config.early_stopping
     if stopping is None:
         return FIFOScheduler()
-    epochs = config.space.training.epochs
-    most = epochs if isinstance(epochs, float | int) else max(epochs) if isinstance(epochs, tuple) else epochs.high
-    return ASHAScheduler(
-        metric="val_f1",
-        mode="max",
-        time_attr="epoch",
-        grace_period=stopping.grace_epochs,
-        reduction_factor=stopping.reduction_factor,
-        max_t=max(int(most), stopping.grace_epochs) + 1,  # a trial that trained to the end is not stopped for that
-    )
+    return HalvingScheduler(halving_of(stopping, record), record.config.objectives)
 
 
 def _resources(each: Share) -> dict[str, float]:

@@ -39,7 +39,7 @@ class Halt(BaseException):
         self.trace = trace
 
 
-def _halting[**P, R](method: Callable[P, R]) -> Callable[P, R]:
+def halting[**P, R](method: Callable[P, R]) -> Callable[P, R]:
     """Turn any error of *method*, a ledger's for example, into a halt: Tune would only log it."""
 
     @functools.wraps(method)
@@ -68,7 +68,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self._running: dict[str, int] = {}
         self.out_of_time = False
 
-    @_halting
+    @halting
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial for Tune, ``None`` to be asked later, or ``FINISHED``."""
         if self._study.finished:
@@ -84,12 +84,12 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self._running[trial_id] = question.number
         return {"number": question.number, "candidate": question.candidate.model_dump_json()}
 
-    @_halting
+    @halting
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass a report on."""
         self._report(self._running[trial_id], result)
 
-    @_halting
+    @halting
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell how a trial ended: by its outcome, by early stopping, or not at all after an error."""
         number = self._running.pop(trial_id)
@@ -121,7 +121,7 @@ class Watch(Stopper, Callback):  # type: ignore[misc] # Ray is untyped
 
     def __init__(self, interrupted: Callable[[], bool], look: Callable[[], None]) -> None:
         self._interrupted = interrupted
-        self._look = _halting(look)
+        self._look = halting(look)
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its helpers into a state that nobody reads: there is nothing to keep."""

@@ -134,3 +134,17 @@ def test_a_bug_stops_the_run_loudly_and_loses_nothing(folder: Path) -> None:
     assert _record(folder).running
     assert _run(folder) == (0, "reason: finished\n")
     _check_whole(folder)
+
+
+def test_early_stopping_on_vectors_stops_some_and_leaves_none_open(folder: Path) -> None:
+    study = folder / "study.toml"
+    study.write_text(study.read_text() + "\n[early_stopping]\ngrace_epochs = 1\nreduction_factor = 2\n")
+    assert _run(folder) == (0, "reason: finished\n")
+    trials = _record(folder).trials
+    states = Counter(trial.state for trial in trials.values())
+    assert set(states) <= {"complete", "infeasible", "stopped"}
+    assert states["stopped"]
+    assert states["complete"]
+    stopped = [trial for trial in trials.values() if trial.state == "stopped"]
+    assert {trial.reports[-1].rung for trial in stopped} <= {1, 2}, "rungs of 4 epochs"
+    assert all(trial.outcome is not None and "early stopping at epoch" in trial.outcome.reason for trial in stopped)

@@ -8,18 +8,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from devicelab.errors import DeviceError
-from search.config import EarlyStopping, Range, Setting, StudyConfig
+from search.config import EarlyStopping
 from search.errors import StudyError
 from search.folder import StudyFolder
 from search.ledger import Ledger
 from search.objectives import Outcome
-from search.record import StudyRecord, TrialTold
+from search.record import Report, StudyRecord, TrialTold
 from search.tuning.driver import Audience, Interruption, _ledger, _scheduler
 from search.tuning.engine import Share, ray_running
 from search.tuning.preparation import check_data
+from search.tuning.scheduler import HalvingScheduler
 from search.tuning.worker import in_one_line, portable
 
 
@@ -73,19 +74,27 @@ def test_a_study_whose_meaning_changed_is_refused(studied: StudyFolder, monkeypa
         pass
 
 
-@pytest.mark.parametrize(("epochs", "most"), [(9, 9), ((2, 27), 27), (Range(low=2, high=6), 6)])
-def test_successive_halving_ends_no_trial_for_being_trained(config: StudyConfig, epochs: Setting, most: int) -> None:
-    training = config.space.training.model_copy(update={"epochs": epochs})
-    config = config.model_copy(
-        update={
-            "early_stopping": EarlyStopping(grace_epochs=1, reduction_factor=3),
-            "space": config.space.model_copy(update={"training": training}),
-        }
+def test_early_stopping_goes_by_the_reports_and_a_study_without_it_stops_nobody(studied: StudyFolder) -> None:
+    with Ledger.open(studied.ledger_path) as ledger:
+        record = ledger.record()
+    candidate = record.trials[0].candidate
+    stopping = EarlyStopping(grace_epochs=1, reduction_factor=3)
+    on = record.model_copy(
+        update={"config": record.config.model_copy(update={"early_stopping": stopping}), "trials": {}}
     )
-    scheduler = _scheduler(config)
-    assert isinstance(scheduler, ASHAScheduler)
-    assert scheduler._max_t > most
-    assert isinstance(_scheduler(config.model_copy(update={"early_stopping": None})), FIFOScheduler)
+    scheduler = _scheduler(on)
+    assert isinstance(scheduler, HalvingScheduler)
+
+    def decide(number: int, rung: int, **values: float) -> str:
+        trial = SimpleNamespace(config={"number": number, "candidate": candidate.model_dump_json()})
+        report = Report(rung=rung, values=values)
+        return str(scheduler.on_trial_result(None, trial, {"report": report.model_dump_json()}))
+
+    assert decide(0, 0, latency_ms=10.0) == decide(1, 0, latency_ms=20.0) == TrialScheduler.CONTINUE
+    assert decide(0, 1, val_f1=0.5) == TrialScheduler.CONTINUE
+    assert decide(1, 1, val_f1=0.4) == TrialScheduler.STOP
+    off = record.model_copy(update={"config": record.config.model_copy(update={"early_stopping": None})})
+    assert type(_scheduler(off)) is FIFOScheduler
 
 
 def test_a_ray_that_is_not_there_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,43 @@
+"""Multi-objective successive halving as a scheduler of Tune; the decisions are made in ``search.halving``."""
+
+from collections import defaultdict
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from search.candidate import Candidate
+from search.halving import Halving, progress_at
+from search.objectives import ObjectiveName
+from search.record import Report
+from search.tuning.searcher import halting
+
+
+class HalvingScheduler(FIFOScheduler):  # type: ignore[misc] # Ray is untyped
+    """Starts trials in their order, and stops those that *halving* does not let go on from a rung."""
+
+    def __init__(self, halving: Halving, objectives: tuple[ObjectiveName, ...]) -> None:
+        super().__init__()
+        self._halving = halving
+        self._objectives = objectives
+        self._known: defaultdict[int, dict[str, float]] = defaultdict(dict)
+
+    @halting
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ANN401, ARG002
+        """Let *trial* go on, or stop it, after the report in *result*."""
+        report = Report.model_validate_json(result["report"])
+        number = int(trial.config["number"])
+        known = self._known[number]
+        known |= report.values
+        if report.rung == 0:
+            return str(TrialScheduler.CONTINUE)
+        candidate = Candidate.model_validate_json(trial.config["candidate"])
+        progress = progress_at(number, candidate, report.rung, known, self._objectives)
+        return str(TrialScheduler.CONTINUE if self._halving.goes_on(progress) else TrialScheduler.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401, ARG002
+        """Forget what was known of *trial*."""
+        self._known.pop(int(trial.config["number"]), None)
+
+    def debug_string(self) -> str:
+        """Return the name of the rule."""
+        return "multi-objective successive halving"
