@@ -1,6 +1,6 @@
 """FER2013: the competition's table of pixels, copies of it in folders, and the votes of FER+."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
 from fer_core.labels import as_expression
 
+COLUMNS = ("emotion", "pixels", "Usage")
 TABLES = ("fer2013.csv", "icml_face_data.csv")
 VOTES = "fer2013new.csv"
 
@@ -34,11 +35,11 @@ def list_fer2013(folder: Path, labels: Mapping[str, str]) -> Listing:
         listing = list_folders(folder, split="all")
         return replace(listing, examples=tuple(map(_with_official_split, listing.examples)))
     tally = Tally()
-    for frame, line, row in _rows(table, tally):
+    for frame, (line, row) in enumerate(read_rows(table, COLUMNS)):
         label = labels.get(row["emotion"])
         if label is None:
             tally.skip(f"{table}:{line}", f"emotion {row['emotion']!r} is none of {', '.join(labels)}")
-        else:
+        elif _usable(tally, f"{table}:{line}", row):
             _take(tally, table, frame, row, label)
     return tally.listing()
 
@@ -52,17 +53,16 @@ def list_ferplus(folder: Path, labels: Mapping[str, str]) -> Listing:
     table, votes = need(folder, *TABLES), need(folder, VOTES)
     words = list(labels)
     ballots = [_ballot(row, words) for _, row in read_rows(votes, ["Usage", *(_column(word) for word in words)])]
+    rows = read_rows(table, COLUMNS)
     tally = Tally()
-    rows = -1
-    for frame, line, row in _rows(table, tally):
-        rows = frame
-        ballot = ballots[frame] if frame < len(ballots) else None
-        if ballot is None:
-            tally.skip(f"{votes}:{line}", "votes are no numbers")
-        else:
-            _take(tally, table, frame, row, labels.get(majority(ballot), "no majority"))
-    if rows + 1 < len(ballots):
-        raise DataError(f"{votes}: has {len(ballots)} rows, {table.name} only {rows + 1}: they are joined by row")
+    try:
+        for frame, ((line, row), ballot) in enumerate(zip(rows, ballots, strict=True)):
+            if ballot is None:
+                tally.skip(f"{votes}:{line}", "votes are no numbers")
+            elif _usable(tally, f"{table}:{line}", row):
+                _take(tally, table, frame, row, labels.get(majority(ballot), "no majority"))
+    except ValueError as error:
+        raise DataError(f"{votes}: has not as many rows as {table.name}: they are joined by row") from error
     return tally.listing()
 
 
@@ -76,16 +76,16 @@ def majority(votes: Mapping[str, float]) -> str:
     return best if best and counted[best] > sum(counted.values()) / 2 else ""
 
 
-def _rows(table: Path, tally: Tally) -> Iterator[tuple[int, int, dict[str, str]]]:
-    """Yield (data row, line, row) of the rows that can be used; *tally* gets the others."""
-    for frame, (line, row) in enumerate(read_rows(table, ["emotion", "pixels", "Usage"])):
-        pixels = row["pixels"].count(" ") + 1
-        if pixels != _PIXELS:
-            tally.skip(f"{table}:{line}", f"has {pixels} pixels, not {_PIXELS}")
-        elif row["Usage"] not in USAGES:
-            tally.skip(f"{table}:{line}", f"Usage {row['Usage']!r} is none of {', '.join(USAGES)}")
-        else:
-            yield frame, line, row
+def _usable(tally: Tally, where: str, row: Mapping[str, str]) -> bool:
+    """Tell whether a row has all its pixels and a known split; *tally* gets the row if not."""
+    pixels = row["pixels"].count(" ") + 1
+    if pixels != _PIXELS:
+        tally.skip(where, f"has {pixels} pixels, not {_PIXELS}")
+    elif row["Usage"] not in USAGES:
+        tally.skip(where, f"Usage {row['Usage']!r} is none of {', '.join(USAGES)}")
+    else:
+        return True
+    return False
 
 
 def _take(tally: Tally, table: Path, frame: int, row: Mapping[str, str], label: str) -> None:
