@@ -1,6 +1,6 @@
 # Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install lab lab-tools research lock format clean
+.PHONY: help demo test check install lab lab-tools research lock format clean browser
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
@@ -39,6 +39,9 @@ research: .venv/installed-research  ## a researcher's laptop: query fronts and r
 .lab-tools/installed-lock.json: devicelab/tools/package-lock.json scripts/lab_tools.py
 	$(BIN)/python scripts/lab_tools.py
 	@touch $@
+
+browser:  ## Debian's Chromium, for the test of the lab's web page (needs root)
+	scripts/browser.sh
 
 format: .venv/installed-dev  ## rewrite the code in the house format
 	$(BIN)/ruff format .

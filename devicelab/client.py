@@ -131,7 +131,8 @@ class LabClient:
         try:
             if ask.file is not None:
                 with _opened(ask.file) as file:
-                    response = self._http.request(ask.method, ask.path, content=file, timeout=ask.seconds)
+                    chunks = iter(lambda: file.read(_CHUNK), b"")
+                    response = self._http.request(ask.method, ask.path, content=chunks, timeout=ask.seconds)
             else:
                 response = self._http.request(
                     ask.method, ask.path, json=ask.body, params=ask.query, timeout=ask.seconds

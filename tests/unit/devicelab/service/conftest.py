@@ -1,9 +1,12 @@
 """A lab that only remembers what it was told, behind the real application, with a token for every role."""
 
+import asyncio
 import hashlib
+import threading
 from collections import Counter
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from devicelab.api import Ticket
@@ -15,6 +18,7 @@ from devicelab.service.auth import ROLES, Tokens
 from devicelab.service.charts import FactorPoint, Span
 from devicelab.service.feed import Feed, FeedItem
 from devicelab.service.pages import History
+from devicelab.service.server import listen
 from devicelab.service.uploads import Uploads
 from devicelab.service.views import MOODS, IncidentView, LabView, Moment, PhoneView, QueueView
 
@@ -35,7 +39,7 @@ class RememberingDesk:
     def __init__(self, phones):
         self.feed = Feed()
         self.phones = {phone.name: phone for phone in phones}
-        self.requests, self.orders, self.asked = {}, [], Counter()
+        self.requests, self.orders, self.asked, self.answers = {}, [], Counter(), {}
 
     async def open(self):
         self.feed.bind(0)
@@ -74,9 +78,12 @@ class RememberingDesk:
     async def submit(self, key, submission, file):
         if self.requests.setdefault(key, submission) != submission:
             raise ConfigError(f"{key} is another request's")
+        if submission.fingerprint in self.answers:
+            return Ticket(key=key, stage="ended", **self.answers[submission.fingerprint])
         return Ticket(key=key, stage="waiting", upload=file is None)
 
     async def wait(self, key, seconds):
+        await asyncio.sleep(min(seconds, 0.02))
         return Ticket(key=key, stage=f"waited {seconds:g} s")
 
     async def operate(self, device, action, who, why):
@@ -131,3 +138,34 @@ def network(model):
     """A sound .tflite: its bytes, digest and fingerprint."""
     content = model.read_bytes()
     return content, hashlib.sha256(content).hexdigest(), read_graph(model).fingerprint
+
+
+class Running:
+    """The application behind a real socket, in a thread; it can be stopped and started again on the same port."""
+
+    def __init__(self, make_app):
+        self._make_app, self._port, self._server = make_app, 0, None
+        self.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self):
+        listener = listen("127.0.0.1", self._port)
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(self._make_app(), log_config=None, ws="none", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
+        self._thread.start()
+
+    def stop(self):
+        self._server.should_exit = True
+        self._thread.join()
+
+
+@pytest.fixture
+def running(desk, tokens, tmp_path):
+    started = Running(lambda: create_app(desk, tokens, Uploads(tmp_path / "uploads", MAX_BYTES), MAX_BYTES))
+    yield started
+    started.stop()
