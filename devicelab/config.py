@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from devicelab.device import Value
 from devicelab.errors import ConfigError
+from devicelab.faults import FAULTS
 
 NoiseName = Literal["silent", "quiet", "noisy", "bad"]
 
@@ -31,6 +32,9 @@ class SimulatedPhone(Value):
 
     ``factor_sd`` is the spread between phones of one product (relative standard deviation),
     ``ambient_c`` the room's temperature in Celsius, ``battery_percent`` the charge it starts with.
+    ``tells_clock`` says whether the frequency it is capped to can be read. Each operation fails with the chance
+    ``fault_rate``, by one of the faults of ``devicelab.simulation.injector`` in the proportion of ``fault_weights``
+    (by fault, ``{"F9" = 2.0, "F25" = 1.0}``; empty means that module's).
     """
 
     driver: Literal["simulated"] = "simulated"
@@ -40,6 +44,16 @@ class SimulatedPhone(Value):
     factor_sd: Annotated[float, Field(ge=0, le=0.2)] = 0.02
     ambient_c: Annotated[float, Field(ge=-20, le=60)] = 24.0
     battery_percent: Annotated[float, Field(ge=0, le=100)] = 60.0
+    tells_clock: bool = True
+    fault_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    fault_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+
+    @model_validator(mode="after")
+    def _faults_are_known(self) -> Self:
+        unknown = sorted(set(self.fault_weights) - set(FAULTS))
+        if unknown:
+            raise ValueError(f"fault_weights: no fault is named {unknown[0]!r}")
+        return self
 
 
 class LabConfig(Value):

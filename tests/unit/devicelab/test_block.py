@@ -45,7 +45,7 @@ def test_a_silent_phone_needs_the_fewest_runs_and_tells_its_factor(model):
     result, driver, clock = block(model, noise="silent")
     reading = result.reading
     assert reading.runs == len(result.times) == LOOKS[0]
-    assert reading.factor == pytest.approx(driver.factor)
+    assert reading.factor == pytest.approx(driver.body.factor)
     assert reading.factor_error == 0
     assert reading.low_ms == pytest.approx(reading.high_ms, rel=1e-4)
     assert reading.first_ms > 1.5 * reading.median_ms
@@ -60,7 +60,7 @@ def test_a_restless_phone_is_timed_longer(model):
 def test_a_warm_phone_is_waited_for(model):
     clock = VirtualClock(1e9)
     driver = SimulatedDriver(SimulatedPhone(name="p"), clock)
-    driver._body = 38.0
+    driver.body.temperature_c = 38.0
     reading = run_block(driver, Workload.of(model, 1), clock).reading
     assert reading.temperature_c[0] <= RULES.max_temperature_c
     assert reading.seconds > 60

@@ -105,7 +105,7 @@ def test_three_failures_are_the_end_and_a_broken_network_is_not_tried_again(path
             lab.measure(Workload.of(model, 1))
         workload = Workload.of(model, 1)
         model.write_bytes(b"")
-        lab._drivers["a"]._ambient = lab._drivers["a"]._body = 20
+        lab._drivers["a"]._ambient_c = lab._drivers["a"].body.temperature_c = 20
         with pytest.raises(WorkloadError):
             lab.measure(workload)
         assert all(status.lease is None for status in lab.devices())

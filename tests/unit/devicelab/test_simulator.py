@@ -5,13 +5,13 @@ import pytest
 from contracts.driver import DriverContract
 
 from devicelab.config import SimulatedPhone
-from devicelab.drivers import simulator
 from devicelab.drivers.simulator import SimulatedDriver
 from devicelab.errors import WorkloadError
 from devicelab.graph import read_graph
 from devicelab.measurement import Workload
 from devicelab.protocols import VirtualClock
 from devicelab.roofline import latency_ms
+from devicelab.simulation import body
 
 
 def phone(**config):
@@ -30,16 +30,16 @@ def test_a_silent_phone_takes_the_roofline_times_its_factor(model):
     driver.load(Workload.of(model, 4))
     before = clock.now()
     times = driver.run(40).times_ms
-    expected = latency_ms(read_graph(model).operators, threads=4) * driver.factor
+    expected = latency_ms(read_graph(model).operators, threads=4) * driver.body.factor
     assert times[0] == pytest.approx(1.9 * expected)
     assert times[-1] == pytest.approx(expected, rel=1e-6)
     assert clock.now() - before == pytest.approx(sum(times) / 1e3, rel=1e-3)
 
 
 def test_phones_differ_by_two_percent():
-    factors = [phone(name=f"p{number}")[0].factor for number in range(300)]
+    factors = [phone(name=f"p{number}")[0].body.factor for number in range(300)]
     assert np.std(np.log(factors)) == pytest.approx(0.02, rel=0.15)
-    assert phone(factor_sd=0)[0].factor == 1.0
+    assert phone(factor_sd=0)[0].body.factor == 1.0
 
 
 @pytest.mark.parametrize(("noise", "spread"), [("quiet", 0.0126), ("bad", 0.06)])
@@ -72,29 +72,29 @@ def test_load_heats_rest_cools_and_charges(model):
         driver.reference(500)
         driver.run(500)
     hot = driver.health()
-    assert 26 < hot.temperature_c < 24 + simulator.BODY_RISE_C
+    assert 26 < hot.temperature_c < 24 + body.BODY_RISE_C
     assert hot.battery_percent < 50
     clock.sleep(3600)
     rested = driver.health()
     assert rested.temperature_c == pytest.approx(24, abs=0.1)
     assert rested.battery_percent > 60
     clock.sleep(10 * 3600)
-    assert driver.health().battery_percent == simulator.CHARGE_LIMIT_PERCENT
+    assert driver.health().battery_percent == body.CHARGE_LIMIT_PERCENT
 
 
 def test_a_hot_room_throttles_in_the_steps_of_the_chip(model):
     driver, clock = phone(ambient_c=45, noise="silent")
-    assert driver.health().frequency_mhz == simulator.CLOCKS_MHZ[0]
+    assert driver.health().frequency_mhz == body.CLOCKS_MHZ[0]
     driver.load(Workload.of(model, 1))
-    driver._step = 0
+    driver.body._step = 0
     fast = driver.reference(1).mean_ms
     seen = []
     for _ in range(10):
         clock.sleep(1)
         seen.append(driver.health().frequency_mhz)
-    assert seen == [*simulator.CLOCKS_MHZ[1:], *[simulator.CLOCKS_MHZ[-1]] * 5]
+    assert seen == [*body.CLOCKS_MHZ[1:], *[body.CLOCKS_MHZ[-1]] * 5]
     slow = driver.reference(1).mean_ms
-    assert slow / fast == pytest.approx(simulator.CLOCKS_MHZ[0] / simulator.CLOCKS_MHZ[-1])
+    assert slow / fast == pytest.approx(body.CLOCKS_MHZ[0] / body.CLOCKS_MHZ[-1])
 
 
 def test_more_threads_than_cores_are_refused(model):
