@@ -1,18 +1,21 @@
-"""``fer-data``: render the synthetic set, check a data set. Exit codes: 0 done, 1 failed, 2 usage."""
+"""``fer-data``: the catalogue, check a data set, render the synthetic one. Exit codes: 0 done, 1 failed, 2 usage."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import click
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from fer_core.data.sources import DataSource, Layout
 from fer_core.errors import ConfigError, FerError
+
+_PLAIN_WIDTH = 160  # columns of a table that does not go to a terminal
 
 
 class _Commands(click.Group):
@@ -29,7 +32,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fer-search")
 def cli() -> None:
-    """Data sets: render the synthetic one, check your own."""
+    """Data sets: what is known, what you have, and a synthetic one."""
 
 
 def main() -> None:
@@ -69,60 +72,105 @@ def render(out: Path, *, processes: int | None, contact_sheet: Path | None, **op
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--layout", type=click.Choice(["cafe", "folders"]), required=True, help="How the folder is laid out.")
-@click.option("--split", default="train", show_default=True, help="Subfolder to read (layout folders).")
-@click.option("--population", type=click.Choice(["children", "adults", "all"]), default="all", help="Who is shown.")
-@click.option("--subject-pattern", help="Regular expression with (?P<subject>...), searched in <label>/<name>.")
-@click.option("--json", "as_json", is_flag=True, help="Print the census as JSON.")
-def check(
-    folder: Path,
-    *,
-    layout: Literal["cafe", "folders"],
-    split: str,
-    population: Literal["children", "adults", "all"],
-    subject_pattern: str | None,
-    as_json: bool,
-) -> None:
-    """Count what FOLDER holds by class and group, and list every file that cannot be used."""
-    from fer_core.data.census import census
-    from fer_core.data.sources import DataSource
+@click.argument("layout", required=False, metavar="[SET]", type=click.Choice(get_args(Layout)))
+@click.option("--json", "as_json", is_flag=True, help="Print the cards as JSON.")
+def catalog(layout: Layout | None, *, as_json: bool) -> None:
+    """List the known data sets, or tell everything about one SET: licence, access, layout, labels, counts, citation.
 
-    try:
-        source = DataSource(
-            layout=layout, path=folder, split=split, population=population, subject_pattern=subject_pattern
-        )
-    except ValidationError as error:
-        raise ConfigError("; ".join(_reason(problem["msg"]) for problem in error.errors())) from error
+    Example: fer-data catalog raf-db
+    """
+    from fer_core.data.catalog import card
+    from fer_core.data.catalog import catalog as all_cards
+    from fer_core.data.showing import card_page, cards_table
+
+    cards = all_cards() if layout is None else (card(layout),)
+    if as_json:
+        told = [about.model_dump(mode="json") for about in cards]
+        click.echo(json.dumps(told if layout is None else told[0], indent=2))
+    else:
+        _print(cards_table(cards) if layout is None else card_page(cards[0]))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--layout", type=click.Choice(get_args(Layout)), help="Which set it is. Default: recognised.")
+@click.option("--split", default="all", show_default=True, help="Official split: train, validation, test or all.")
+@click.option("--population", type=click.Choice(["children", "adults", "all"]), help="Who is shown, if no age tells.")
+@click.option("--age-border", type=float, help="Under this age in years people are children.  [default: 13]")
+@click.option("--ages", type=click.Path(path_type=Path), help="CSV with the columns name and age, for sets without.")
+@click.option("--subject-pattern", help="Regular expression with (?P<subject>...), searched in <label>/<name>.")
+@click.option("--pacific-islanders", type=click.Choice(["AS", "PI"]), help="Group of CAFE's code PI.  [default: AS]")
+@click.option("--subset", type=click.Path(path_type=Path), help="Text file: CAFE photographs to keep, one a line.")
+@click.option("--frame-rate", type=float, help="Frames a second to take from videos.  [default: 2]")
+@click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="How a table calls a column.")
+@click.option("--contact-sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write a PNG of faces.")
+@click.option("--i-may-look", is_flag=True, help="I signed the set's agreement; the contact sheet stays with me.")
+@click.option("--json", "as_json", is_flag=True, help="Print the census as JSON.")
+def check(folder: Path, *, contact_sheet: Path | None, i_may_look: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Tell which set FOLDER holds, whether it is complete, whom it shows, and what cannot be used and why.
+
+    Example: fer-data check ~/downloads/KDEF
+    """
+    from fer_core.data.census import census
+    from fer_core.data.sheet import check_may_show
+    from fer_core.data.sheet import contact_sheet as draw
+    from fer_core.data.showing import census_page
+
+    source = _source(folder, options)
+    if contact_sheet is not None:
+        check_may_show(source, i_may_look=i_may_look)
     with _bar("decoding") as progress:
         found = census(source, progress=progress)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     else:
-        _print_census(found)
+        _print(*census_page(found))
+    if contact_sheet is not None:
+        drawn = draw(source, contact_sheet, i_may_look=i_may_look)
+        click.echo(f"{contact_sheet}: {drawn} faces drawn; keep the picture to yourself", err=True)
+
+
+def _source(folder: Path, options: dict[str, Any]) -> DataSource:
+    """Make a source of *folder* from the options of a command, recognising its layout where none is given."""
+    given = {key: value for key, value in options.items() if value not in {None, ()}}
+    if "columns" in given:
+        given["columns"] = dict(_pair(text) for text in given["columns"])
+    if "layout" not in given:
+        from fer_core.data.recognise import recognise
+
+        verdict = recognise(folder)
+        given |= {"layout": verdict.layout}
+        where = f"{folder}: recognised as {verdict.layout} (has: {'; '.join(verdict.found)})"
+        click.echo(where if verdict.folder == folder else f"{where}, in {verdict.folder}", err=True)
+        folder = verdict.folder
+    try:
+        return DataSource(path=folder, **given)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problem(problem) for problem in error.errors())) from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, column = text.partition("=")
+    if not name or not column:
+        raise ConfigError(f"--column {text!r} is not NAME=COLUMN, like expression=label")
+    return name, column
+
+
+def _problem(problem: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
+    where = ".".join(map(str, problem["loc"]))
+    reason = _reason(problem["msg"])
+    return f"{where}: {reason}" if where and where not in reason else reason
 
 
 def _reason(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _print_census(found: Any) -> None:  # noqa: ANN401  a Census, whose module loads OpenCV
-    populations = ", ".join(sorted({row.population or "population unknown" for row in found.rows}))
-    click.echo(f"{found.path}: layout {found.layout}, {populations}{', synthetic' if found.synthetic else ''}")
-    table = Table()
-    table.add_column("class")
-    for row in found.rows:
-        table.add_column(row.group or "no group", justify="right")
-    table.add_column("all", justify="right")
-    for expression, total in found.by_class.items():
-        table.add_row(expression, *(str(row.by_class[expression]) for row in found.rows), str(total))
-    table.add_section()
-    table.add_row("images", *(str(row.images) for row in found.rows), str(found.images))
-    table.add_row("subjects", *(str(row.subjects or "?") for row in found.rows), str(found.subjects or "?"))
-    Console().print(table)
-    click.echo(f"{len(found.skipped)} file(s) skipped" + (":" if found.skipped else ""))
-    for item in found.skipped:
-        click.echo(f"  {item.path}: {item.reason}")
+def _print(*parts: Any) -> None:  # noqa: ANN401  whatever rich can show
+    console = Console()
+    wide = Console(width=None if console.is_terminal else _PLAIN_WIDTH)
+    for part in parts:
+        wide.print(part, markup=False, highlight=False)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
-"""What a data source holds: counts by class, group and population, and every file that cannot be used."""
+"""What a data source holds: counts by class, population, group and age, what is left out, what is not complete."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from fer_core.data.faces import Example, Skipped
+from fer_core.data.catalog import Expected, card
+from fer_core.data.faces import Example, Listing, Skipped
 from fer_core.data.listing import list_source
 from fer_core.data.loading import decode_all, is_synthetic
 from fer_core.data.sources import DataSource
@@ -12,6 +14,10 @@ from fer_core.labels import EXPRESSIONS, Expression
 from fer_core.specs import Spec
 
 _PROBE = 32  # side of the thumbnail that each photograph is decoded to, in pixels
+_BANDS = (6, 13, 18, 60)
+
+AGE_BANDS = ("0-5", "6-12", "13-17", "18-59", "60+")
+"""Age bands in years; an unknown age is in the band ``""``."""
 
 
 class SkippedFile(Spec):
@@ -21,18 +27,39 @@ class SkippedFile(Spec):
     reason: str
 
 
-class Row(Spec):
-    """The usable images of one group of one population (``""``: unknown); subjects are 0 where nothing tells them."""
+class DroppedLabel(Spec):
+    """Images with a label outside the seven classes: how many, and the first few."""
 
-    group: str
+    label: str
+    count: int
+    paths: tuple[str, ...]
+
+
+class Row(Spec):
+    """The usable images of one population, group and age band (``""``: unknown); subjects are 0 where unknown."""
+
     population: str
+    group: str
+    age_band: str
     subjects: int
     images: int
     by_class: dict[Expression, int]
 
 
+class Difference(Spec):
+    """A number that is not the expected one."""
+
+    what: str
+    found: int
+    expected: int
+
+
 class Census(Spec):
-    """All that ``fer-data check`` says about one source."""
+    """All that ``fer-data check`` says about one source.
+
+    ``differences`` compare with the card's numbers for a complete copy (``None``: the card has none, or only a part of
+    the set was asked for).
+    """
 
     path: str
     layout: str
@@ -41,8 +68,12 @@ class Census(Spec):
     subjects: int
     mouth_open: int
     by_class: dict[Expression, int]
+    by_split: dict[str, int]
     rows: tuple[Row, ...]
+    dropped: tuple[DroppedLabel, ...]
     skipped: tuple[SkippedFile, ...]
+    notes: tuple[str, ...]
+    differences: tuple[Difference, ...] | None
 
 
 def census(source: DataSource, *, progress: Callable[[int, int], None] | None = None) -> Census:
@@ -52,47 +83,96 @@ def census(source: DataSource, *, progress: Callable[[int, int], None] | None = 
         DataError: the folder is missing or holds nothing usable.
     """
     listing = list_source(source)
-    good: list[Example] = []
-    skipped = list(listing.skipped)
-    paths = [example.path for example in listing.examples]
-    for done, (example, decoded) in enumerate(zip(listing.examples, decode_all(paths, _PROBE), strict=True), start=1):
-        if isinstance(decoded, Skipped):
-            skipped.append(decoded)
-        else:
-            good.append(example)
-        if progress is not None:
-            progress(done, len(paths))
-    keys = sorted({(example.group, example.population) for example in good})
+    good, broken = _readable(listing.examples, progress)
+    skipped = (*listing.skipped, *broken)
+    synthetic = is_synthetic(source.path)
+    keys = sorted({_key(example) for example in good})
     return Census(
         path=str(source.path),
         layout=source.layout,
-        synthetic=is_synthetic(source.path),
+        synthetic=synthetic,
         images=len(good),
         subjects=_subjects(good),
         mouth_open=sum(example.mouth_open is True for example in good),
         by_class=_by_class(good),
-        rows=tuple(
-            _row(key, [example for example in good if (example.group, example.population) == key]) for key in keys
-        ),
+        by_split=dict(sorted(Counter(example.split for example in good).items())),
+        rows=tuple(_row(key, [example for example in good if _key(example) == key]) for key in keys),
+        dropped=tuple(DroppedLabel(**asdict(item)) for item in listing.dropped),
         skipped=tuple(SkippedFile(**asdict(item)) for item in skipped),
+        notes=listing.notes,
+        differences=None if synthetic else differences(source, good, listing),
     )
 
 
-def _row(key: tuple[str, str], examples: list[Example]) -> Row:
-    group, population = key
+def differences(source: DataSource, usable: Sequence[Example], listing: Listing) -> tuple[Difference, ...] | None:
+    """Compare the *usable* examples of *source* with what its card expects of a complete copy."""
+    about = card(source.layout)
+    whole = (source.split == "all" or not about.splits) and source.subset is None
+    if about.expected is None or not whole:
+        return None
+    pairs = _compared(about.expected, usable, listing)
+    return tuple(Difference(what=w, found=f, expected=e) for w, f, e in pairs if e is not None and f != e)
+
+
+def _compared(expected: Expected, usable: Sequence[Example], listing: Listing) -> Iterable[tuple[str, int, int | None]]:
+    """Yield (what, found, expected or ``None``)."""
+    dropped = sum(item.count for item in listing.dropped)
+    yield "images", len(usable) + dropped, expected.images
+    yield "clips", len({example.path for example in usable}) + dropped, expected.clips
+    yield "subjects", _subjects(usable), expected.subjects
+    yield from _counted("", (example.expression for example in usable), expected.by_class)
+    yield from _counted("split ", (example.split for example in usable), expected.by_split)
+    groups = {example.subject: example.group for example in usable if example.subject}
+    yield from _counted("subjects of group ", groups.values(), expected.by_group)
+
+
+def _counted(
+    prefix: str, values: Iterable[str], expected: Mapping[Expression, int] | Mapping[str, int]
+) -> Iterable[tuple[str, int, int]]:
+    counts = Counter(values)
+    return [(f"{prefix}{name}", counts[name], number) for name, number in expected.items()]
+
+
+def _readable(
+    examples: Sequence[Example], progress: Callable[[int, int], None] | None
+) -> tuple[list[Example], list[Skipped]]:
+    """Decode every photograph once. Frames inside a file were seen to be there when they were listed."""
+    good: list[Example] = []
+    broken: list[Skipped] = []
+    photographs = [example.path for example in examples if example.frame is None]
+    decoded = decode_all(photographs, _PROBE)
+    for done, example in enumerate(examples, start=1):
+        seen = next(decoded) if example.frame is None else None
+        if isinstance(seen, Skipped):
+            broken.append(seen)
+        else:
+            good.append(example)
+        if progress is not None:
+            progress(done, len(examples))
+    return good, broken
+
+
+def _key(example: Example) -> tuple[str, str, str]:
+    band = "" if example.age is None else AGE_BANDS[bisect_right(_BANDS, example.age)]
+    return example.population, example.group, band
+
+
+def _row(key: tuple[str, str, str], examples: list[Example]) -> Row:
+    population, group, age_band = key
     return Row(
-        group=group,
         population=population,
+        group=group,
+        age_band=age_band,
         subjects=_subjects(examples),
         images=len(examples),
         by_class=_by_class(examples),
     )
 
 
-def _subjects(examples: list[Example]) -> int:
+def _subjects(examples: Sequence[Example]) -> int:
     return len({example.subject for example in examples if example.subject})
 
 
-def _by_class(examples: list[Example]) -> dict[Expression, int]:
+def _by_class(examples: Sequence[Example]) -> dict[Expression, int]:
     counts = Counter(example.expression for example in examples)
     return {expression: counts[expression] for expression in EXPRESSIONS}
