@@ -16,9 +16,13 @@ ArchitectureName = Literal[
     "nasnet_mobile",
 ]
 Population = Literal["children", "adults", "all"]
-Pruning = Literal["none", "magnitude"]
+Pruning = Literal["none", "magnitude", "structured"]
+ChannelImportance = Literal["l1", "l2", "bn_scale"]
 Quantization = Literal["float32", "float16", "dynamic_int8", "int8"]
 Augmentation = Literal["none", "light", "strong"]
+
+MOST_CHANNELS = 0.9
+"""The largest share of channels that structured pruning may remove."""
 
 ARCHITECTURE_TITLES: dict[ArchitectureName, str] = {
     "mobilenetv3_small_100": "MobileNetV3-Small 1.0",
@@ -71,8 +75,10 @@ class TrainingSpec(Spec):
 class CompressionSpec(Spec):
     """How the trained network is made smaller, in the one legal order: prune, cluster, quantize.
 
-    ``pruning_ratio`` is the share of all convolution and dense weights set to zero: the smallest by
-    magnitude, compared across layers by their LAMP score (``fer_core.compression.pruning``).
+    ``pruning_ratio`` is, with ``"magnitude"``, the share of all convolution and dense weights set to zero: the
+    smallest, compared across layers by their LAMP score (``fer_core.compression.pruning``). With
+    ``"structured"`` it is the share of channels that leave every layer, at most 0.9; ``channel_importance`` says
+    how the ones that leave are chosen (``fer_core.compression.channels``).
     ``clusters`` is the number of k-means centroids that the weights of each layer share (``None``: no
     weight clustering). ``fine_tune_epochs`` repairs the network after pruning and after clustering,
     keeping zeros and centroid assignments. ``calibration_images`` fix the activation ranges of
@@ -81,6 +87,7 @@ class CompressionSpec(Spec):
 
     pruning: Pruning = "none"
     pruning_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    channel_importance: ChannelImportance = "l2"
     clusters: Annotated[int, Field(ge=2, le=256)] | None = None
     quantization: Quantization = "float32"
     fine_tune_epochs: Annotated[int, Field(ge=0, le=100)] = 1
@@ -90,7 +97,16 @@ class CompressionSpec(Spec):
     def _ratio_belongs_to_pruning(self) -> "CompressionSpec":
         if (self.pruning == "none") != (self.pruning_ratio == 0.0):
             raise ValueError("pruning_ratio must be above 0 when pruning is set, and 0 when it is 'none'")
+        if self.pruning == "structured" and self.pruning_ratio > MOST_CHANNELS:
+            raise ValueError(f"pruning_ratio is at most {MOST_CHANNELS} when pruning is 'structured'")
         return self
+
+    @property
+    def of_graph(self) -> "CompressionSpec":
+        """What of this decides the exported graph: the quantization and how many channels leave, no weight."""
+        if self.pruning != "structured":
+            return CompressionSpec(quantization=self.quantization)
+        return CompressionSpec(pruning="structured", pruning_ratio=self.pruning_ratio, quantization=self.quantization)
 
 
 class DeploymentSpec(Spec):

@@ -26,8 +26,10 @@ from pydantic import (
 from fer_core.data.catalog import populations_of
 from fer_core.data.sources import DataSource
 from fer_core.specs import (
+    MOST_CHANNELS,
     ArchitectureName,
     Augmentation,
+    ChannelImportance,
     CompressionSpec,
     Population,
     Pruning,
@@ -154,7 +156,8 @@ class SpaceConfig(Spec):
     ``clusters`` holds ``None`` for "no weight clustering" (``"none"`` in TOML, which has no null).
     ``weights`` is one setting for all architectures or a table by architecture (the rest start from
     ``"none"``); see ``ArchitectureSpec.weights``. ``pruning_ratio`` applies where pruning is not
-    ``"none"``, ``fine_tune_epochs`` where a network is pruned or clustered.
+    ``"none"``, ``channel_importance`` where it is ``"structured"``, ``fine_tune_epochs`` where a network is
+    pruned or clustered.
     """
 
     architecture: Choices[ArchitectureName]
@@ -163,6 +166,7 @@ class SpaceConfig(Spec):
     population: Choices[Population] = ("all",)
     pruning: Choices[Pruning] = ("none",)
     pruning_ratio: Setting = 0.5
+    channel_importance: Choices[ChannelImportance] = ("l2",)
     clusters: Choices[Annotated[Annotated[int, Field(ge=2, le=256)] | None, BeforeValidator(_none_by_name)]] = (None,)
     quantization: Choices[Quantization] = ("float32",)
     fine_tune_epochs: Setting = 1
@@ -179,6 +183,17 @@ class SpaceConfig(Spec):
             if lowest <= 0:
                 raise ValueError('must be above 0; add "none" to pruning for networks that are not pruned')
         return setting
+
+    @model_validator(mode="after")
+    def _channels_remain(self) -> Self:
+        ratio = self.pruning_ratio
+        highest = ratio.high if isinstance(ratio, Range) else max(_numbers(ratio))
+        if "structured" in self.pruning and highest > MOST_CHANNELS:
+            raise ValueError(
+                f"pruning_ratio goes up to {highest:g}, but structured pruning removes at most {MOST_CHANNELS:g} "
+                'of the channels; lower it, or leave "structured" out of pruning'
+            )
+        return self
 
     def weights_of(self, architecture: ArchitectureName) -> str:
         """Return what *architecture* starts from: ``"none"``, ``"imagenet"`` or a path."""

@@ -14,7 +14,7 @@ from devicelab.measurement import Measurement, Workload
 from fer_core.artifact import Artifact
 from fer_core.errors import CandidateError
 from fer_core.scores import Scorecard, Scores
-from fer_core.specs import ArchitectureSpec, Quantization
+from fer_core.specs import ArchitectureSpec, CompressionSpec
 from search.candidate import Candidate
 from search.objectives import Constraint, ObjectiveName, Outcome
 from search.provenance import code_digest, code_version, versions
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Bench(Protocol):
     """What the journey needs; ``search.stages.Workbench`` has it."""
 
-    def draft(self, architecture: ArchitectureSpec, quantization: Quantization, /) -> Artifact:
+    def draft(self, architecture: ArchitectureSpec, compression: CompressionSpec, /) -> Artifact:
         """Export the network untrained."""
 
     def measure(self, workload: Workload, /) -> Measurement:
@@ -66,7 +66,7 @@ def _walk(
 
     # Latency is a property of the graph, not of the weights: it is known before an epoch is trained.
     with watch("draft"):
-        draft = bench.draft(candidate.architecture, candidate.compression.quantization)
+        draft = bench.draft(candidate.architecture, candidate.compression)
         graph = Workload.of(draft.path, threads)
     with watch("measure"):
         latency = bench.measure(graph)

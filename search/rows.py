@@ -1,7 +1,7 @@
 """One trial as one flat row: the same numbers for the table, the JSON, the CSV and the report."""
 
 from fer_core.scores import Interval, Scores
-from fer_core.specs import ArchitectureName, Augmentation, Population, Pruning, Quantization, Spec
+from fer_core.specs import ArchitectureName, Augmentation, ChannelImportance, Population, Pruning, Quantization, Spec
 from search.record import TrialRecord
 
 
@@ -52,6 +52,7 @@ class FrontRow(Spec):
     class_balance: float
     pruning: Pruning
     pruning_ratio: float
+    channel_importance: ChannelImportance
     clusters: int | None
     quantization: Quantization
     fine_tune_epochs: int

@@ -1,8 +1,9 @@
 """The shape of the search space: which key depends on which. Its ranges come from study.toml.
 
 A key with a single value is never asked for, so a sampler sees only what varies. Conditional keys:
-``pruning_ratio`` where ``pruning`` is not ``"none"``; ``fine_tune_epochs`` where a network is pruned
-or its weights are clustered. No clustering is the choice ``"none"`` of ``clusters``.
+``pruning_ratio`` where ``pruning`` is not ``"none"``, ``channel_importance`` where it is ``"structured"``;
+``fine_tune_epochs`` where a network is pruned or its weights are clustered. No clustering is the choice ``"none"``
+of ``clusters``.
 """
 
 import math
@@ -75,6 +76,9 @@ def suggest(trial: Suggests, config: StudyConfig) -> Candidate:
     compression = CompressionSpec(
         pruning=pruning,
         pruning_ratio=0.0 if pruning == "none" else _number(trial, "pruning_ratio", space.pruning_ratio),
+        channel_importance=_choose(trial, "channel_importance", space.channel_importance)
+        if pruning == "structured"
+        else "l2",
         clusters=None if clusters == "none" else clusters,
         quantization=_choose(trial, "quantization", space.quantization),
         fine_tune_epochs=_number(trial, "fine_tune_epochs", space.fine_tune_epochs) if repaired else 0,
@@ -127,7 +131,8 @@ def size(config: StudyConfig) -> float:
     for pruning, clusters in product(space.pruning, space.clusters):
         ratios = 1 if pruning == "none" else _count("pruning_ratio", space.pruning_ratio)
         repairs = 1 if pruning == "none" and clusters is None else _count("fine_tune_epochs", space.fine_tune_epochs)
-        variants += ratios * repairs
+        rankings = len(space.channel_importance) if pruning == "structured" else 1
+        variants += ratios * rankings * repairs
     choices = (space.architecture, space.input_size, space.population, space.quantization, space.threads)
     recipe = math.prod(_count(key, getattr(space.training, key)) for key in RECIPE)
     return variants * math.prod(map(len, choices)) * len(space.training.augmentation) * recipe
@@ -141,7 +146,10 @@ def continuous(config: StudyConfig) -> tuple[str, ...]:
 
 
 class _Probe:
-    """Records what is asked when every conditional key applies: it answers with the last choice that is not none."""
+    """Records what is asked when every conditional key applies.
+
+    It answers with ``"structured"`` where that is a choice, else with the last that is not none.
+    """
 
     def __init__(self) -> None:
         self.choices: dict[str, Sequence[Any]] = {}
@@ -149,6 +157,8 @@ class _Probe:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ANN401 - Optuna's own type
         self.choices[name] = choices
+        if "structured" in choices:
+            return "structured"
         return next((choice for choice in reversed(choices) if choice != "none"), choices[0])
 
     def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1, log: bool = False) -> int:

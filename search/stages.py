@@ -23,7 +23,7 @@ from devicelab.measurement import Measurement, Workload
 from fer_core import scoring
 from fer_core.artifact import Artifact
 from fer_core.checkpoint import EpochReport
-from fer_core.compression.compress import compress
+from fer_core.compression.compress import compress, shape
 from fer_core.compression.quantization import calibration_images
 from fer_core.data.faces import FaceSet
 from fer_core.data.loading import load_faces
@@ -31,7 +31,7 @@ from fer_core.data.splits import validation_split
 from fer_core.export import Converter, to_artifact
 from fer_core.models.build import build
 from fer_core.scores import Scorecard
-from fer_core.specs import ArchitectureSpec, CompressionSpec, Population, Quantization
+from fer_core.specs import ArchitectureSpec, CompressionSpec, Population
 from fer_core.training import fit
 from search.artifacts import ArtifactStore, write_atomically
 from search.candidate import Candidate, digest_of
@@ -107,22 +107,22 @@ class Workbench:
         train, validation = self._faces_of(candidate)
         return self.key("train", candidate.architecture, candidate.training, train.digest, validation.digest)
 
-    def draft(self, architecture: ArchitectureSpec, quantization: Quantization) -> Artifact:
-        """Export the network untrained: pruning weights and clustering them leave its graph as it is.
+    def draft(self, architecture: ArchitectureSpec, compression: CompressionSpec) -> Artifact:
+        """Export the network untrained, with the graph that *compression* leaves it, which no weight changes.
 
         Raises:
             ConversionError: the network cannot be converted; training it would be in vain.
         """
         architecture = architecture.model_copy(update={"weights": "none"})
-        compression = CompressionSpec(quantization=quantization)
+        compression = compression.of_graph
         size = architecture.input_size
 
         def export(folder: Path) -> None:
             images = np.random.default_rng(0).integers(0, 256, (_DRAFT_CALIBRATION, size, size, 3), dtype=np.uint8)
-            model = build(architecture).eval()
+            model = shape(build(architecture), compression).eval()
             _save(to_artifact(model, architecture, compression, images, self.converter, folder / MODEL), folder)
 
-        key = self.key("draft", architecture, quantization)
+        key = self.key("draft", architecture, compression)
         return _load(self.store.get_or_compute(key, export))
 
     def train(self, candidate: Candidate) -> Generator[EpochReport]:
@@ -214,7 +214,8 @@ class Workbench:
 
         plain = spec.model_copy(update={"quantization": "float32", "calibration_images": 1})
         key = self.key("compress", self.training_key(candidate), plain)
-        model.load_state_dict(torch.load(self.store.get_or_compute(key, repair) / _WEIGHTS, weights_only=True))
+        repaired = self.store.get_or_compute(key, repair) / _WEIGHTS  # before the model takes its shape
+        shape(model, spec).load_state_dict(torch.load(repaired, weights_only=True))
         return model.eval()
 
 

@@ -110,8 +110,11 @@ def network(name: ArchitectureName, input_size: int) -> str:
 
 
 def compression(of: FrontRow | CompressionSpec) -> str:
-    """Return the compression in words: ``pruned 50 %, 16 clusters, int8``."""
-    pruned = [] if of.pruning == "none" else [f"pruned {100 * of.pruning_ratio:.0f} %"]
+    """Return the compression in words: ``pruned 50 %, 16 clusters, int8`` or ``50 % of channels pruned, int8``."""
+    percent = f"{100 * of.pruning_ratio:.0f} %"
+    pruned = {"none": [], "magnitude": [f"pruned {percent}"], "structured": [f"{percent} of channels pruned"]}[
+        of.pruning
+    ]
     clustered = [] if of.clusters is None else [f"{of.clusters} clusters"]
     return ", ".join([*pruned, *clustered, of.quantization])
 

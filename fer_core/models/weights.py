@@ -12,6 +12,10 @@ from fer_core.errors import ConfigError
 from fer_core.specs import ArchitectureName
 
 HEAD = ("classifier.weight", "classifier.bias")
+TORCHVISION_STEM = "features.0.0.weight"
+"""The first tensor of torchvision's classification networks; timm calls it ``conv_stem.weight``."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""The statistics of ImageNet's pixels, by which torchvision's networks expect their input normalised."""
 
 
 def load_imagenet(model: nn.Module, name: ArchitectureName) -> None:
@@ -42,12 +46,16 @@ def load_imagenet(model: nn.Module, name: ArchitectureName) -> None:
 def load_state(model: nn.Module, path: str) -> None:
     """Give *model* the weights in the file at *path* (.pth, .pt or .safetensors).
 
-    A classifier of another shape keeps its own weights; every other tensor must be there and fit.
+    A classifier of another shape keeps its own weights; every other tensor must be there and fit. A file of
+    torchvision's with ImageNet weights (MobileNetV2, say) is understood: names and input are translated.
 
     Raises:
         ConfigError: the file is missing, unreadable, or holds other tensors than *model*.
     """
-    _fit(model, _read(Path(path)), path)
+    state = _read(Path(path))
+    if TORCHVISION_STEM in state:
+        state = _with_our_input(_in_our_words(state, model, path), IMAGENET_MEAN, IMAGENET_STD)
+    _fit(model, state, path)
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
@@ -64,6 +72,23 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"weights: {path} holds something other than a dict of tensors; save model.state_dict()")
     return state
+
+
+def _in_our_words(state: Mapping[str, Tensor], model: nn.Module, source: str) -> dict[str, Tensor]:
+    """Return torchvision's *state* under the names that timm gives the same tensors, which come in the same order.
+
+    Raises:
+        ConfigError: the tensors do not line up, because *model* is another network.
+    """
+    own = model.state_dict()
+    pairs = list(zip(own.items(), state.values(), strict=False))
+    differ = [name for (name, ours), theirs in pairs if ours.shape != theirs.shape and name not in HEAD]
+    if len(own) != len(state) or differ:
+        raise ConfigError(
+            f"weights: {source} holds torchvision's weights of another network "
+            f"({len(state)} tensors, this one has {len(own)}; first difference: {next(iter(differ), 'their number')})"
+        )
+    return {name: theirs for (name, _), theirs in pairs}
 
 
 def _with_our_input(state: Mapping[str, Tensor], mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Tensor]:

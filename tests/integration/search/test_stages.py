@@ -68,12 +68,15 @@ def test_training_leaves_the_graph_of_the_draft_as_it_is(
         _compressed(candidate),
         _compressed(candidate, quantization="int8", calibration_images=8),
         _compressed(candidate, pruning="magnitude", pruning_ratio=0.5, clusters=16, quantization="int8"),
+        _compressed(candidate, pruning="structured", pruning_ratio=0.5, quantization="int8", calibration_images=8),
     ]
     exported = [bench.export(variant) for variant in variants]
     for variant, artifact in zip(variants, exported, strict=True):
-        draft = bench.draft(variant.architecture, variant.compression.quantization)
+        draft = bench.draft(variant.architecture, variant.compression)
         assert Workload.of(artifact.path, 1).fingerprint == Workload.of(draft.path, 1).fingerprint
-    assert len({artifact.digest for artifact in exported}) == 3
+    assert len({artifact.digest for artifact in exported}) == 4
+
+    assert exported[3].size < exported[1].size / 2, "half of the channels"
 
     card = bench.score(exported[0])
     assert card.model_digest == exported[0].digest

@@ -48,8 +48,9 @@ FULL = study(
     architecture=NETWORKS,
     input_size=[48, 64],
     population=["children", "all"],
-    pruning=["none", "magnitude"],
+    pruning=["none", "structured", "magnitude"],
     pruning_ratio={"low": 0.2, "high": 0.8, "step": 0.1},
+    channel_importance=["l2", "bn_scale"],
     clusters=["none", 16, 64],
     quantization=NUMERICS,
     fine_tune_epochs={"low": 1, "high": 3},
@@ -64,6 +65,7 @@ def test_every_suggestion_is_a_candidate_that_its_parameters_rebuild(data):
     candidate = suggest(drawn, FULL)
     assert suggest(Given(drawn.asked), FULL).digest == candidate.digest
     assert ("pruning_ratio" in drawn.asked) == (candidate.compression.pruning != "none")
+    assert ("channel_importance" in drawn.asked) == (candidate.compression.pruning == "structured")
     repaired = candidate.compression.pruning != "none" or candidate.compression.clusters is not None
     assert ("fine_tune_epochs" in drawn.asked) == repaired
     assert candidate.training.epochs in {2, 4, 6, 8}
@@ -85,14 +87,14 @@ def test_what_does_not_vary_is_not_asked():
     networks=st.lists(st.sampled_from(NETWORKS), min_size=1, unique=True),
     numerics=st.lists(st.sampled_from(NUMERICS), min_size=1, unique=True),
     clusters=st.lists(st.sampled_from(["none", 8, 16, 64]), min_size=1, unique=True),
-    pruning=st.sampled_from([["none"], ["magnitude"], ["none", "magnitude"]]),
+    pruning=st.sampled_from([["none"], ["magnitude"], ["none", "structured", "magnitude"]]),
     seed=st.integers(0, 1000),
 )
 def test_the_design_covers_every_choice_evenly(networks, numerics, clusters, pruning, seed):
     config = study(
         architecture=networks, quantization=numerics, clusters=clusters, pruning=pruning,
-        pruning_ratio={"low": 0.1, "high": 0.9}, training={"learning_rate": {"low": 0.001, "high": 0.1, "log": True}},
-        seed=seed,
+        channel_importance=["l1", "l2"], pruning_ratio={"low": 0.1, "high": 0.9}, seed=seed,
+        training={"learning_rate": {"low": 0.001, "high": 0.1, "log": True}},
     )  # fmt: skip
     design = covering_design(config)
     lists = {"architecture": networks, "quantization": numerics, "clusters": clusters, "pruning": pruning}
@@ -124,6 +126,11 @@ def test_size_counts_what_is_conditional():
     )
     assert size(config) == 2 * ((1 + 6) + (2 + 6))
     assert continuous(config) == ()
+    # 2 networks x (1 + 3 magnitude ratios + 3 x 2 structured ones)
+    ratios = {"pruning_ratio": [0.3, 0.5, 0.7], "channel_importance": ["l2", "bn_scale"]}
+    assert size(study(architecture=NETWORKS[:2], pruning=["none", "magnitude", "structured"], **ratios)) == 2 * (
+        1 + 3 + 6
+    )
 
 
 def test_a_continuous_key_makes_the_space_endless():
