@@ -18,6 +18,7 @@ GENERIC: tuple[Layout, ...] = ("folders", "table")
 _FILES_PER_FOLDER = 200  # of each kind: enough to tell a layout, and bounds the survey of half a million images
 _FOLDERS = 3000
 _TABLES_READ = 10
+_TABLES = {".csv", ".parquet"}
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".rar", ".7z", ".bz2", ".xz"}
 
 
@@ -43,11 +44,13 @@ class Verdict:
 
 
 def recognise(folder: Path) -> Verdict:
-    """Return the known layout that *folder*, or a folder up to two levels below it, has.
+    """Return the known layout that *folder*, or a folder up to two levels below it, has. A table may be named itself.
 
     Raises:
         DataError: none fits; the message says what the nearest one lacks.
     """
+    if folder.is_file() and folder.suffix.lower() in _TABLES:
+        return Verdict("table", folder, "", (f"the table {folder.name}",), (), 1.0)
     verdicts = judge(folder)
     best = verdicts[0] if verdicts else None
     if best is None or not best.complete:

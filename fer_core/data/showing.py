@@ -81,7 +81,7 @@ def census_page(found: Census) -> Iterable[RenderableType]:
         yield Text(f"dropped: {item.count:,} labelled {item.label!r}, e.g. {item.paths[0]!r}")
     yield Text(f"{len(found.skipped)} file(s) skipped" + (":" if found.skipped else ""))
     for skipped in found.skipped[:_MOST_SKIPPED]:
-        yield Text(f"  {_printable(skipped.path)}: {skipped.reason}")
+        yield Text(f"  {skipped.path}: {skipped.reason}")
     if len(found.skipped) > _MOST_SKIPPED:
         yield Text(f"  ... and {len(found.skipped) - _MOST_SKIPPED:,} more: --json lists them all")
     yield from (Text(f"note: {note}") for note in found.notes)
@@ -113,8 +113,3 @@ def _completeness(found: Census) -> list[str]:
         return ["complete: every number is the expected one"]
     numbers = "; ".join(f"{item.what} {item.found:,}, not {item.expected:,}" for item in found.differences)
     return [f"warning: not what a complete copy has: {numbers}"]
-
-
-def _printable(path: str) -> str:
-    """A path on one line: a name may hold a line break."""
-    return path if path.isprintable() else repr(path)

@@ -1,7 +1,9 @@
+import os
+
 import pytest
 from known_sets import image, plant, truth
 
-from fer_core.data.census import AGE_BANDS, census
+from fer_core.data.census import AGE_BANDS, Census, census
 from fer_core.data.listing import list_source
 from fer_core.data.showing import census_page
 from fer_core.data.sources import DataSource
@@ -54,6 +56,14 @@ def test_a_part_of_a_set_is_not_compared_with_the_whole(tmp_path):
     assert census(DataSource(layout="sfew", path=tmp_path, split="all")).differences
 
 
+def test_published_groups_of_cafe_are_compared_only_if_counted_the_same_way(tmp_path):
+    plant("cafe", tmp_path)
+    for mapping, compared in (("AS", True), ("PI", False)):
+        found = census(DataSource(layout="cafe", path=tmp_path, pacific_islanders=mapping))
+        assert any("group" in item.what for item in found.differences) is compared
+        assert {row.group for row in found.rows} == {"AA", "EA", mapping}
+
+
 def test_rows_of_a_table_and_frames_of_videos_are_counted(tmp_path):
     plant("fer2013", tmp_path / "fer")
     plant("liris-cse", tmp_path / "liris")
@@ -67,14 +77,20 @@ def test_rows_of_a_table_and_frames_of_videos_are_counted(tmp_path):
 def test_broken_images_and_dropped_labels_are_told_one_line_each(tmp_path):
     plant("rafd", tmp_path)
     (tmp_path / "line\nbreak.jpg").touch()
+    (tmp_path / os.fsdecode(b"latin-\xe9.jpg")).touch()
     name = next(row["name"] for row in truth("rafd") if row["class"] != "contempt")
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:200])
     found = census(DataSource(layout="rafd", path=tmp_path))
-    assert {item.path for item in found.skipped} == {str(tmp_path / name), str(tmp_path / "line\nbreak.jpg")}
+    assert {item.path for item in found.skipped} == {
+        str(tmp_path / name),
+        str(tmp_path / r"line\nbreak.jpg"),
+        str(tmp_path / r"latin-\udce9.jpg"),
+    }
+    assert Census.model_validate_json(found.model_dump_json()) == found
     text = printed(found)
     assert "dropped: 2 labelled 'contempt', e.g. " in text
-    assert "2 file(s) skipped" in text
-    assert r"line\nbreak.jpg': name is not of the form" in text
+    assert "3 file(s) skipped" in text
+    assert r"line\nbreak.jpg: name is not of the form" in text
 
 
 def test_a_long_list_of_skipped_files_is_cut(tmp_path):

@@ -64,6 +64,12 @@ def test_a_table_without_the_right_columns_is_near_to_a_table(tmp_path):
         recognise(tmp_path)
 
 
+def test_a_table_may_be_named_itself_whatever_its_columns(tmp_path):
+    text(tmp_path / "frames.csv", "file,label", "1.jpg,happy")
+    verdict = recognise(tmp_path / "frames.csv")
+    assert (verdict.layout, verdict.folder, verdict.complete) == ("table", tmp_path / "frames.csv", True)
+
+
 def test_holiday_pictures_are_nothing_and_packed_archives_are_mentioned(tmp_path):
     image(tmp_path / "holiday" / "beach.jpg")
     (tmp_path / "fer2013.tar.gz").touch()

@@ -1,5 +1,6 @@
 """AffectNet, RAF-DB, ExpW, CK+, EmoReact: what their own label files say, and what is wrong in them."""
 
+import numpy as np
 import pytest
 from known_sets import image, plant, text, video
 
@@ -9,6 +10,7 @@ from fer_core.data.adapters.emoreact import list_emoreact
 from fer_core.data.adapters.expw import list_expw
 from fer_core.data.adapters.rafdb import list_rafdb
 from fer_core.data.catalog import card
+from fer_core.data.recognise import recognise
 from fer_core.errors import DataError
 
 BAD_LINE = "{!r} is not: picture, face, top, left, right, bottom, confidence, label 0-6"
@@ -46,6 +48,22 @@ def test_affectnet_tells_missing_images_and_bad_rows(tmp_path):
     table.with_name("validation.csv").unlink()
     with pytest.raises(DataError, match="holds no Manually_Annotated_file_lists"):
         list_affectnet(tmp_path, card("affectnet").labels)
+
+
+def test_affectnet_as_released_later_with_one_array_an_image(tmp_path):
+    for number, code in enumerate(("1", "7", "x")):
+        image(tmp_path / "train_set" / "images" / f"{number}.jpg")
+        (tmp_path / "train_set" / "annotations").mkdir(exist_ok=True)
+        np.save(tmp_path / "train_set" / "annotations" / f"{number}_exp.npy", np.array(code))
+    image(tmp_path / "val_set" / "images" / "9.jpg")
+    listing = list_affectnet(tmp_path, card("affectnet").labels)
+    assert [(e.expression, e.split) for e in listing.examples] == [("happiness", "train")]
+    assert [d.label for d in listing.dropped] == ["contempt"]
+    assert [item.reason for item in listing.skipped] == [
+        "its label 2_exp.npy is missing or no number from 0 to 10",
+        "its label 9_exp.npy is missing or no number from 0 to 10",
+    ]
+    assert recognise(tmp_path).layout == "affectnet"
 
 
 def test_expw_gives_every_face_of_a_picture_its_box(tmp_path):
