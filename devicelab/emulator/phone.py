@@ -11,7 +11,7 @@ from pydantic import Field
 
 from devicelab.android import UIA2_PACKAGES
 from devicelab.config import SimulatedPhone
-from devicelab.device import Value
+from devicelab.device import Health, Value
 from devicelab.emulator.clock import PhoneClock
 from devicelab.emulator.faults import FaultBook, When
 from devicelab.emulator.filesystem import FileSystem
@@ -24,6 +24,8 @@ LAUNCHER = "com.motorola.launcher3/com.android.launcher3.CustomizationPanelLaunc
 UPDATE = "com.motorola.ccc.ota/com.motorola.ccc.ota.ui.DownloadActivity"
 SYSTEM_PROCESSES = ("init", "zygote", "system_server", "com.android.systemui", "com.motorola.launcher3", "adbd")
 UPTIME_AT_START = 3600.0
+HEALTHY, OVER_VOLTAGE = 2, 5
+"""``BatteryManager.BATTERY_HEALTH_GOOD`` and ``..._OVER_VOLTAGE``."""
 TRACED = 2000
 
 Dialect = Literal["litert", "tf2.3", "tf1.13"]
@@ -48,15 +50,6 @@ class Screen:
     focus: str = LAUNCHER
     awake: bool = True
     locked: bool = False
-
-
-@dataclass(slots=True)
-class Battery:
-    """What faults make of the battery; None leaves it to the physics."""
-
-    percent: float | None = None
-    charging: bool = True
-    health: int = 2
 
 
 @dataclass(slots=True)
@@ -121,7 +114,7 @@ class Phone:
         self.settings: dict[tuple[str, str], str] = {("global", "package_verifier_enable"): "1"}
         self.properties = properties(config.android, config.serial)
         self.physics = Physics(config.character, clock.now())
-        self.battery = Battery()
+        self.battery_health = HEALTHY
         self.faults = FaultBook()
         self.tricks: set[str] = set()
         self.on_fault: Callable[[str], Awaitable[None]] | None = None
@@ -182,10 +175,9 @@ class Phone:
         """Return the load average of the last minute: a little always, and a core while the benchmark runs."""
         return 0.3 + len(self.apps)
 
-    def battery_percent(self) -> float:
-        """Return the battery's charge."""
-        forced = self.battery.percent
-        return self.physics.health(self.clock.now()).battery_percent if forced is None else forced
+    def health(self) -> Health:
+        """Return temperature, charge and clock."""
+        return self.physics.health(self.clock.now())
 
     async def reached(self, when: When) -> None:
         """Let the faults that are armed for *when* come."""

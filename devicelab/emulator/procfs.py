@@ -7,8 +7,9 @@ kernels of that age; that ``shell`` may read them on the stock system is not kno
 import re
 from collections.abc import Callable
 
-from devicelab.drivers.simulator import CLOCKS_MHZ, CORES
+from devicelab.drivers.simulator import CORES
 from devicelab.emulator.phone import Phone
+from devicelab.simulation.body import CLOCKS_MHZ
 
 ZONES = ("tsens_tz_sensor4", "tsens_tz_sensor9", "pm8953_tz", "msm_therm", "quiet_therm", "battery")
 _CPU = re.compile(r"/sys/devices/system/cpu/cpu([0-7])/cpufreq/(\w+)")
@@ -26,7 +27,7 @@ def read_kernel_file(phone: Phone, path: str) -> str | None:
 
 
 def _cpufreq(phone: Phone, name: str) -> str | None:
-    health = phone.physics.health(phone.clock.now())
+    health = phone.health()
     cap = round((health.frequency_mhz or health.nominal_mhz) * 1000)
     steps = " ".join(str(round(mhz * 1000)) for mhz in reversed(CLOCKS_MHZ))
     values = {
@@ -46,7 +47,7 @@ def _zone(phone: Phone, number: int, name: str) -> str | None:
         return None
     if name == "type":
         return f"{ZONES[number]}\n"
-    degrees = phone.physics.health(phone.clock.now()).temperature_c
+    degrees = phone.health().temperature_c
     return f"{round(degrees + 8)}\n" if ZONES[number].startswith("tsens") else f"{round(degrees * 1000)}\n"
 
 

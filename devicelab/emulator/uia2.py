@@ -124,4 +124,5 @@ def _device_info(phone: Phone) -> dict[str, Any]:
 
 
 def _battery_info(phone: Phone) -> dict[str, Any]:
-    return {"level": round(phone.battery_percent()) / 100, "status": 2 if phone.battery.charging else 3}
+    health = phone.health()
+    return {"level": round(health.battery_percent) / 100, "status": 2 if health.charging else 3}
