@@ -1,4 +1,4 @@
-"""The body of a simulated phone as the processor of an emulated one: the same arithmetic, on the bytes that were pushed.
+"""The body of a simulated phone as the processor of an emulated one: the same arithmetic on the pushed bytes.
 
 The body runs ahead: a burst of runs is computed at once, and the emulated phone then lets as much of its own time pass.
 Between uses it catches up with the phone's clock, idle.
