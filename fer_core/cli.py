@@ -104,7 +104,7 @@ def catalog(layout: Layout | None, *, as_json: bool) -> None:
 @click.option("--frame-rate", type=float, help="Frames a second to take from videos.  [default: 2]")
 @click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="How a table calls a column.")
 @click.option("--contact-sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write a PNG of faces.")
-@click.option("--i-may-look", is_flag=True, help="I signed the set's agreement; the contact sheet stays with me.")
+@click.option("--i-may-look", is_flag=True, help="The set's terms let me look; the contact sheet stays with me.")
 @click.option("--json", "as_json", is_flag=True, help="Print the census as JSON.")
 def check(folder: Path, *, contact_sheet: Path | None, i_may_look: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Tell which set FOLDER holds, whether it is complete, whom it shows, and what cannot be used and why.

@@ -15,7 +15,7 @@ from fer_core.errors import DataError
 GENERIC: tuple[Layout, ...] = ("folders", "table")
 """Layouts that say nothing about the set: only named where no set's own layout fits."""
 
-_FILES_PER_FOLDER = 200  # of each kind: enough to tell a layout, and bounds the survey of half a million images
+_FILES_PER_FOLDER = 60  # of each kind: enough to tell a layout, and bounds the survey of half a million images
 _FOLDERS = 3000
 _TABLES_READ = 10
 _TABLES = {".csv", ".parquet"}
@@ -47,7 +47,7 @@ def recognise(folder: Path) -> Verdict:
     """Return the known layout that *folder*, or a folder up to two levels below it, has. A table may be named itself.
 
     Raises:
-        DataError: none fits; the message says what the nearest one lacks.
+        DataError: none fits (the message says what the nearest one lacks), or several lie side by side.
     """
     if folder.is_file() and folder.suffix.lower() in _TABLES:
         return Verdict("table", folder, "", (f"the table {folder.name}",), (), 1.0)
@@ -55,6 +55,11 @@ def recognise(folder: Path) -> Verdict:
     best = verdicts[0] if verdicts else None
     if best is None or not best.complete:
         raise DataError(_explain(folder, best))
+    several = {verdict.folder: verdict.layout for verdict in reversed(verdicts) if verdict.complete}
+    top = [place for place in several if not any(place != other and place.is_relative_to(other) for other in several)]
+    if len(top) > 1:
+        sets = "; ".join(f"{several[place]} in {place}" for place in sorted(top))
+        raise DataError(f"{folder}: holds several sets, name one of their folders: {sets}")
     return best
 
 

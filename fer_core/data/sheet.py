@@ -31,7 +31,7 @@ def check_may_show(source: DataSource, *, i_may_look: bool) -> None:
     if not (i_may_look or about.may_show_faces or is_synthetic(source.path)):
         raise ConfigError(
             f"{source.path}: no contact sheet of {about.name}: its faces may not be shown ({about.licence}). "
-            "If you signed its agreement and the picture stays with you, say --i-may-look"
+            "If its terms let you look and the picture stays with you, say --i-may-look"
         )
 
 

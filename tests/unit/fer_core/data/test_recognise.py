@@ -27,6 +27,17 @@ def test_a_set_in_a_folder_of_its_own_is_found_there(tmp_path, layout):
         assert verdict.folder == tmp_path / "downloads" / "unpacked"
 
 
+def test_sets_side_by_side_are_listed_so_that_one_can_be_named(tmp_path):
+    for layout in ("kdef", "folders", "emoreact"):
+        plant(layout, tmp_path / "data" / layout)
+    image(tmp_path / "data" / "folders" / "extra" / "happy" / "1.jpg")
+    shutil.rmtree(tmp_path / "data" / "emoreact" / "Labels")
+    for number in range(100):
+        image(tmp_path / "data" / f"{number}.jpg")
+    with pytest.raises(DataError, match=r"holds several sets, name one of their folders: folders in .*; kdef in "):
+        recognise(tmp_path / "data")
+
+
 def test_copies_in_folders_are_told_apart_from_folders_of_anything(tmp_path):
     for name in ("train/happy/Training_1.jpg", "test/sad/PrivateTest_2.jpg"):
         image(tmp_path / "kaggle" / name)
