@@ -18,7 +18,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from devicelab.device import Value
 from devicelab.errors import ConfigError
@@ -56,10 +56,43 @@ class SimulatedPhone(Value):
         return self
 
 
+class AppiumPhone(Value):
+    """A phone behind adb, measured through Appium: on a cable, or one of software (``fer-lab emulate``).
+
+    ``udid`` is what ``adb devices`` calls it: a serial number, or HOST:PORT. ``adb_port`` is the port of adb's
+    server on this host, ``system_port`` the phone's own port for Appium; both are this host's, 0 picks
+    8200 plus the phone's place in the list. ``route`` chooses the official benchmark app or the native binary, and
+    ``cpus`` pins the latter to cores (hex mask for ``taskset``; "" for none). ``reference_ms`` is the calibrated
+    time of the reference network; by default what the roofline predicts. ``settle_seconds`` is how long the
+    phone is left alone after a restart. Whether it is real is never configured: the phone tells.
+    """
+
+    driver: Literal["appium"]
+    name: Annotated[str, Field(min_length=1)]
+    udid: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")]
+    adb_port: Annotated[int, Field(ge=1024, le=65535)] = 5037
+    system_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    route: Literal["app", "native"] = "app"
+    cpus: Annotated[str, Field(pattern=r"^[0-9a-f]{0,4}$")] = "f0"
+    reference_ms: Annotated[float, Field(gt=0)] | None = None
+    settle_seconds: Annotated[float, Field(ge=0, le=600)] = 60.0
+
+
+def _kind(value: object) -> str:
+    """Return the driver that a table of lab.toml names, or that a value has."""
+    named = value.get("driver", "simulated") if isinstance(value, dict) else getattr(value, "driver", "")
+    return str(named)
+
+
+PhoneConfig = Annotated[
+    Annotated[SimulatedPhone, Tag("simulated")] | Annotated[AppiumPhone, Tag("appium")], Discriminator(_kind)
+]
+
+
 class LabConfig(Value):
     """A lab: its phones, and how long a lease lives without being renewed (seconds)."""
 
-    devices: Annotated[tuple[SimulatedPhone, ...], Field(min_length=1)]
+    devices: Annotated[tuple[PhoneConfig, ...], Field(min_length=1)]
     lease_seconds: Annotated[float, Field(gt=0)] = 1800.0
 
     @model_validator(mode="after")
@@ -68,6 +101,15 @@ class LabConfig(Value):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two devices are named {twice[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _phones_share_no_port(self) -> Self:
+        for key in ("udid", "system_port"):
+            values = [getattr(phone, key) for phone in self.devices if isinstance(phone, AppiumPhone)]
+            twice = sorted({value for value in values if value and values.count(value) > 1})
+            if twice:
+                raise ValueError(f"two devices have {key} = {twice[0]!r}")
         return self
 
     @classmethod
@@ -103,6 +145,7 @@ class LabConfig(Value):
 def _first_reason(error: ValidationError) -> str:
     """Return "key: reason" of the first thing wrong, in one line."""
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    tags = {"simulated", "appium"}  # pydantic puts the kind of a device between its number and the key
+    key = ".".join(str(part) for part in first["loc"] if part not in tags)
     reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     return f"{key}: {reason}" if key else reason

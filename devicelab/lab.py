@@ -12,12 +12,12 @@ from typing import Self
 from devicelab.block import run_block
 from devicelab.config import LabConfig
 from devicelab.device import Platform, Selector
-from devicelab.drivers.simulator import SimulatedDriver
+from devicelab.drivers.opening import clock_for, open_drivers
 from devicelab.errors import DeviceError, NoDeviceError
 from devicelab.estimation import AGREEMENT, Block, Interval, agreeing, combine
 from devicelab.lease import DeviceStatus, Lease, allocate
 from devicelab.measurement import PROTOCOL, Measurement, Reading, Workload
-from devicelab.protocols import Clock, Driver, SystemClock, VirtualClock
+from devicelab.protocols import Clock, Driver
 from devicelab.store import Store
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ class Lab:
     """
 
     def __init__(self, config: LabConfig, store_path: Path, clock: Clock | None = None) -> None:
-        self._clock = clock or virtual_present()
-        self._drivers = drivers_for(config, self._clock)
+        self._clock = clock or clock_for(config.devices)
+        self._drivers = open_drivers(config.devices, self._clock)
         self._lease_seconds = config.lease_seconds
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._store = Store(store_path)
@@ -49,8 +49,10 @@ class Lab:
         self._store.see([driver.device for driver in self._drivers.values()], self._clock.now())
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store and let go of the phones."""
         self._store.close()
+        for driver in self._drivers.values():
+            driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -149,16 +151,6 @@ class Lab:
             self._store.end(lease, self._clock.now(), why)
 
 
-def virtual_present() -> VirtualClock:
-    """Return a clock that starts now and moves only when somebody sleeps: all phones a lab has so far are simulated."""
-    return VirtualClock(SystemClock().now())
-
-
-def drivers_for(config: LabConfig, clock: Clock) -> dict[str, Driver]:
-    """Return the driver of each configured device by its name."""
-    return {device.name: SimulatedDriver(device, clock) for device in config.devices}
-
-
 def statuses(drivers: Iterable[Driver], leases: Iterable[Lease], now: float) -> tuple[DeviceStatus, ...]:
     """Return each driver's device with its health and the lease that holds at *now*."""
     held = {lease.device: lease for lease in leases if lease.holds_at(now)}
@@ -170,12 +162,17 @@ def statuses(drivers: Iterable[Driver], leases: Iterable[Lease], now: float) -> 
 
 def survey(config: LabConfig, store_path: Path) -> tuple[DeviceStatus, ...]:
     """Return the devices of a lab without opening it for writing: another process may be using it."""
-    clock = virtual_present()
+    clock = clock_for(config.devices)
     leases: tuple[Lease, ...] = ()
     if store_path.exists():
         with Store(store_path, readonly=True) as store:
             leases = store.leases()
-    return statuses(drivers_for(config, clock).values(), leases, clock.now())
+    drivers = open_drivers(config.devices, clock)
+    try:
+        return statuses(drivers.values(), leases, clock.now())
+    finally:
+        for driver in drivers.values():
+            driver.close()
 
 
 def _summary(

@@ -50,3 +50,43 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_lab_without_phones_is_refused():
     with pytest.raises(ConfigError, match="simulated lab: devices"):
         LabConfig.simulated(devices=0)
+
+
+PHONE = """
+[[devices]]
+driver = "appium"
+name = "moto-1"
+udid = "ZY3224AAAA"
+"""
+
+
+def test_reads_phones_behind_adb(tmp_path):
+    (phone,) = load(tmp_path, PHONE).devices
+    assert (phone.udid, phone.adb_port, phone.route, phone.cpus, phone.system_port) == (
+        "ZY3224AAAA",
+        5037,
+        "app",
+        "f0",
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (PHONE + PHONE.replace("moto-1", "moto-2"), "two devices have udid = 'ZY3224AAAA'"),
+        (
+            PHONE + "system_port = 8201\n" + PHONE.replace("moto-1", "m").replace("AAAA", "B") + "system_port = 8201\n",
+            "two",
+        ),
+        (PHONE.replace("ZY3224AAAA", "x; reboot"), "devices.0.udid: String should match pattern"),
+        (PHONE + 'cpus = "f0; ls"\n', "devices.0.cpus: String should match pattern"),
+        (PHONE + 'source = "phone"\n', "devices.0.source: unknown key"),
+        (PHONE.replace('"appium"', '"magic"'), "devices.0: Input tag 'magic'"),
+        (PHONE.replace('udid = "ZY3224AAAA"', ""), "devices.0.udid: Field required"),
+    ],
+)
+def test_phones_behind_adb_that_cannot_be_right(tmp_path, text, reason):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'lab.toml'}: {reason}")

@@ -1,0 +1,260 @@
+"""A phone through Appium; see ``devicelab.protocols.Driver`` for the verbs.
+
+A session is opened at the first need, used for all blocks of a lease, and thrown away when anything fails: after the
+loss of a phone's connection an Appium session never comes back. A model is pushed once per content and verified
+at every load. Each ``run`` is a process of its own on the phone, so each tells its cold first inference.
+"""
+
+import contextlib
+import hashlib
+import logging
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from devicelab.android import BENCHMARK_PACKAGE, MODELS, NATIVE_BENCHMARK, UIA2_PACKAGES
+from devicelab.benchmark_output import Invocation, Output, OutputRefused, parse
+from devicelab.config import AppiumPhone
+from devicelab.device import Device, Health, Platform
+from devicelab.drivers.appium import reference
+from devicelab.drivers.appium.adb import AdbError
+from devicelab.drivers.appium.benchmark import run_app, run_native
+from devicelab.drivers.appium.condition import COMMAND, read_health
+from devicelab.drivers.appium.failures import failure
+from devicelab.drivers.appium.identity import read_platform
+from devicelab.drivers.appium.server import AppiumServer
+from devicelab.drivers.appium.session import AppiumSession, capabilities
+from devicelab.errors import DeviceError, HostError, WorkloadError
+from devicelab.faults import FAULTS, Rung
+from devicelab.graph import read_graph
+from devicelab.measurement import Burst, Workload
+from devicelab.protocols import Clock
+from devicelab.roofline import latency_ms
+
+logger = logging.getLogger(__name__)
+
+WARMUP_RUNS = 5
+"""Untimed runs of each process: the excess of a cold start has fallen to a few percent after them."""
+RUN_SECONDS, SLOWEST = 30.0, 10.0
+"""A run may take so many seconds, and so many times as long as predicted: the lowest clock makes it 2.8 times."""
+LONGEST_RUN_SECONDS = 300.0
+RECONNECT_SECONDS = 30.0
+CORES = 8
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A network on the phone: where, how long one run should take (ms), and on how many threads."""
+
+    path: str
+    predicted_ms: float
+    threads: int
+
+
+class AppiumDriver:
+    """The phone of *phone*, used through *server*.
+
+    Raises:
+        DeviceError, HostError: it is not there, or lacks the benchmark of its route.
+    """
+
+    def __init__(self, phone: AppiumPhone, server: AppiumServer, clock: Clock) -> None:
+        self._phone = phone
+        self._server = server
+        self._clock = clock
+        self._adb = server.adb(phone.adb_port)
+        self._session: AppiumSession | None = None
+        self._installed = False
+        self._loaded: _Model | None = None
+        server.acquire()
+        try:
+            self.device = Device(name=phone.name, platform=self._host("asking who it is", self._identify))
+        except Exception:
+            server.release()
+            raise
+        predicted = latency_ms(read_graph(server.reference).operators, threads=reference.THREADS)
+        self.reference_ms = phone.reference_ms or predicted
+        self._closed = False
+
+    def health(self) -> Health:
+        """Return how the phone is now; see ``Driver.health``."""
+        answer = self._on(lambda session: session.shell(COMMAND))
+        try:
+            return read_health(answer)
+        except ValueError as error:
+            raise DeviceError(f"{self.device.name}: {error}", FAULTS["F25"]) from None
+
+    def load(self, workload: Workload) -> None:
+        """Push the file if the phone does not have it, and compare what it has; see ``Driver.load``."""
+        self.unload()
+        if workload.threads > CORES:
+            raise WorkloadError(f"{workload.threads} threads on a phone with {CORES} cores; use 1, 2, 4 or 8")
+        graph = read_graph(workload.path)
+        if graph.fingerprint != workload.fingerprint:
+            raise WorkloadError(f"{workload.path}: was changed since it was read; measure it again")
+        self._loaded = self._bring(workload.path, workload.threads)
+
+    def reference(self, runs: int) -> Burst:
+        """Run the reference network, which is on the phone from the first time on; see ``Driver.reference``."""
+        return self._burst(self._bring(self._server.reference, reference.THREADS), runs)
+
+    def run(self, runs: int) -> Burst:
+        """Run the loaded workload in a new process, warmed up; see ``Driver.run``."""
+        if self._loaded is None:
+            raise DeviceError(f"{self.device.name}: nothing is loaded")
+        return self._burst(self._loaded, runs)
+
+    def unload(self) -> None:
+        """End the benchmark and see that it has ended; the file stays for the next time. See ``Driver.unload``."""
+        if self._loaded is None:
+            return
+        self._on(self._end_benchmark)
+        self._loaded = None
+
+    def recover(self, rung: Rung) -> None:
+        """Climb to *rung*: new session, connection, Appium's apps, or the whole phone; see ``Driver.recover``."""
+        self._loaded = None
+        self._drop_session()
+        steps: dict[Rung, Callable[[], None]] = {
+            Rung.RETRY: lambda: None,
+            Rung.RECONNECT: self._reconnect,
+            Rung.REINSTALL: self._uninstall,
+            Rung.REBOOT: self._reboot,
+        }
+        if rung not in steps:
+            raise DeviceError(f"{self.device.name}: this host cannot switch the power of its ports", FAULTS["F8"])
+        self._host(f"climbing to {rung.name}", steps[rung])
+        self._on(self._end_benchmark)
+        self.health()
+
+    def close(self) -> None:
+        """Let go of session, port and, with the last phone, the server."""
+        if self._closed:
+            return
+        self._closed = True
+        self._drop_session()
+        self._server.release()
+
+    def _identify(self) -> Platform:
+        self._adb.start_server()
+        self._adb.connect(self._phone.udid)
+        return read_platform(self._adb, self._phone)
+
+    def _bring(self, path: Path, threads: int) -> _Model:
+        """Make sure that the phone has the file at *path*, under the name of its content."""
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        target = f"{MODELS}/{digest}.tflite"
+        if not self._has(target, digest):
+            doing = f"pushing {path.name}"
+            self._host(doing, lambda: self._adb.on(self._phone.udid, "shell", "mkdir", "-p", MODELS))
+            self._host(doing, lambda: self._adb.push(self._phone.udid, path, target))
+            if not self._has(target, digest):
+                raise DeviceError(f"{self.device.name}: {path.name} arrived with another content", FAULTS["F25"])
+        return _Model(target, latency_ms(read_graph(path).operators, threads=threads), threads)
+
+    def _has(self, target: str, digest: str) -> bool:
+        status, answer = self._on(lambda session: session.try_shell(f"sha256sum {target}"))
+        return status == 0 and answer.split()[:1] == [digest]
+
+    def _burst(self, model: _Model, runs: int) -> Burst:
+        asked = Invocation(model.path, model.threads, runs, WARMUP_RUNS)
+        predicted = (runs + WARMUP_RUNS) * model.predicted_ms / 1e3
+        seconds = min(RUN_SECONDS + SLOWEST * predicted, LONGEST_RUN_SECONDS)
+        if self._phone.route == "native":
+            lines = self._on(lambda session: run_native(session, asked, self._phone.cpus, seconds))
+        else:
+            lines = self._on(lambda session: run_app(session, asked, self._clock, seconds))
+        try:
+            return burst_of(parse(lines, asked))
+        except OutputRefused as refused:
+            text = f"{self.device.name}: {refused}"
+            raise (WorkloadError(text) if refused.refusal.of_candidate else DeviceError(text, FAULTS["F25"])) from None
+
+    def _end_benchmark(self, session: AppiumSession) -> None:
+        """End what may still run on the phone, and see that it has ended."""
+        native = Path(NATIVE_BENCHMARK).name
+        running = session.shell(f"am force-stop {BENCHMARK_PACKAGE}; pidof {native}; true").split()
+        if running:
+            session.shell(f"kill -9 {' '.join(running)}; true")
+        left = session.shell(f"pidof {BENCHMARK_PACKAGE}; pidof {native}; true").split()
+        if left:
+            raise DeviceError(f"{self.device.name}: the benchmark does not end: {' '.join(left)}", FAULTS["F18"])
+
+    def _reconnect(self) -> None:
+        self._adb.start_server()
+        self._adb.reconnect(self._phone.udid)
+        self._adb.wait(self._phone.udid, self._clock, RECONNECT_SECONDS)
+
+    def _uninstall(self) -> None:
+        """Remove Appium's apps, which the next session installs anew; one that is not there is no failure."""
+        self._installed = False
+        for package in UIA2_PACKAGES:
+            with contextlib.suppress(AdbError):
+                self._adb.on(self._phone.udid, "uninstall", package, seconds=60)
+
+    def _reboot(self) -> None:
+        self._installed = False
+        self._adb.reboot(self._phone.udid, self._clock)
+        self._clock.sleep(self._phone.settle_seconds)
+
+    def _on(self, act: Callable[[AppiumSession], T]) -> T:
+        """Return what *act* returns with the open session, which is opened first and dropped if *act* fails."""
+        if self._session is None:
+            self._session = self._open()
+        try:
+            return act(self._session)
+        except (DeviceError, HostError):
+            self._drop_session()
+            raise
+
+    def _open(self) -> AppiumSession:
+        url = self._server.url()
+        self._host("connecting", self._connect)
+        wanted = capabilities(
+            self._phone.udid,
+            adb_port=self._phone.adb_port,
+            system_port=self._phone.system_port,
+            installed=self._installed,
+        )
+        try:
+            session = AppiumSession(url, wanted, self.device.name)
+        except (DeviceError, HostError):
+            self._installed = False
+            raise
+        self._installed = True
+        return session
+
+    def _connect(self) -> None:
+        self._adb.start_server()
+        self._adb.connect(self._phone.udid)
+        self._adb.release_port(self._phone.udid, self._phone.system_port)
+
+    def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _host(self, doing: str, act: Callable[[], T]) -> T:
+        """Return what *act* returns; what adb fails at is raised as ``failures`` reads it."""
+        try:
+            return act()
+        except (AdbError, subprocess.TimeoutExpired, OSError) as error:
+            raise failure(error, self._phone.name, doing) from error
+
+
+def burst_of(output: Output) -> Burst:
+    """Return *output*, in microseconds, as a burst in milliseconds."""
+    return Burst(
+        runs=output.runs,
+        mean_ms=output.mean_us / 1e3,
+        sd_ms=output.sd_us / 1e3,
+        min_ms=output.min_us / 1e3,
+        max_ms=output.max_us / 1e3,
+        median_ms=None if output.median_us is None else output.median_us / 1e3,
+        p95_ms=None if output.p95_us is None else output.p95_us / 1e3,
+        first_ms=output.first_us / 1e3,
+    )

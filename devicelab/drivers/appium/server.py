@@ -1,0 +1,144 @@
+"""One Appium server for all phones of a lab process: started when needed, watched, started anew when it died.
+
+    server = AppiumServer(find_toolbox(), SystemClock(), folder)
+    server.acquire()    # one more phone uses it
+    server.url()        # starts it, or proves that it lives
+    server.release()    # the last phone's release ends it, with everything that it started
+
+Its port is a free one on loopback; nobody else can use it. Its adb is the lab's own.
+"""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+from devicelab.drivers.appium.adb import Adb
+from devicelab.drivers.appium.processes import MARK, end_marked, end_orphans, my_mark
+from devicelab.drivers.appium.reference import reference_network
+from devicelab.errors import HostError
+from devicelab.faults import FAULTS
+from devicelab.protocols import Clock
+from devicelab.toolbox import Toolbox
+
+logger = logging.getLogger(__name__)
+
+READY_SECONDS = 60.0
+"""A cold start takes 2 to 5 s on two cores; the rest is for machines under load."""
+ANSWER_SECONDS = 5.0
+
+
+class AppiumServer:
+    """The server's processes, for several threads; see the module."""
+
+    def __init__(self, tools: Toolbox, clock: Clock, folder: Path) -> None:
+        """Keep the server's words in ``folder/appium.log`` and the reference network in ``folder/reference.tflite``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tools = tools
+        self.log = folder / "appium.log"
+        self.reference = folder / "reference.tflite"
+        self.reference.write_bytes(reference_network())
+        self._users = 0
+        self._clock = clock
+        self._mark = my_mark()
+        self._lock = threading.Lock()
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of this lab is started with."""
+        return {
+            MARK: self._mark,
+            "APPIUM_HOME": str(self.tools.home),
+            "ANDROID_HOME": str(self.tools.sdk),
+            "ANDROID_SDK_ROOT": str(self.tools.sdk),
+        }
+
+    def adb(self, port: int) -> Adb:
+        """Return the adb of this lab for the adb server on *port*."""
+        return Adb(self.tools.adb, port, self.environment)
+
+    def url(self) -> str:
+        """Return the address of a server that answers, which is started if there is none.
+
+        Raises:
+            HostError: it does not answer within a minute.
+        """
+        with self._lock:
+            if self._keeper is None or self._keeper.poll() is not None or not self._answers():
+                self._start()
+            return f"http://127.0.0.1:{self._port}"
+
+    def acquire(self) -> None:
+        """Say that one more phone uses the server."""
+        with self._lock:
+            self._users += 1
+
+    def release(self) -> None:
+        """Say that a phone uses it no more; after the last one, end everything started here, adb's server included."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._stop()
+                end_marked(self._mark)
+
+    def _start(self) -> None:
+        if self._keeper is not None:
+            logger.warning("Appium's server is gone; starting another")
+        self._stop()
+        end_orphans()
+        self._port = free_port()
+        command = [
+            str(self.tools.node),
+            str(self.tools.appium),
+            "server",
+            "--address=127.0.0.1",
+            f"--port={self._port}",
+        ]
+        command += ["--allow-insecure=uiautomator2:adb_shell", "--log-no-colors", "--log-timestamp", "--log-level=info"]
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-m", "devicelab.drivers.appium.keeper", str(self.log), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        deadline = self._clock.now() + READY_SECONDS
+        while not self._answers():
+            if self._keeper.poll() is not None or self._clock.now() >= deadline:
+                raise HostError(f"Appium does not start; its words are in {self.log}", FAULTS["F23"])
+            self._clock.sleep(0.1)
+
+    def _stop(self) -> None:
+        """End keeper and server; phones' adb connections stay."""
+        if self._keeper is None:
+            return
+        if self._keeper.stdin:
+            self._keeper.stdin.close()
+        try:
+            self._keeper.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self._keeper.kill()
+            self._keeper.wait()
+        self._keeper = None
+        end_marked(self._mark, spare_adb_server=True)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/status", timeout=ANSWER_SECONDS) as answer:
+                return bool(json.load(answer)["value"]["ready"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
