@@ -3,7 +3,7 @@
 Ages from a table of the user's, populations by a stated age, official splits, and no file from outside the folder.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -53,12 +53,15 @@ def list_source(source: DataSource) -> Listing:
     if not kept:
         there = ", ".join(sorted({example.split for example in inside})) or "none"
         raise DataError(f"{source.path}: holds no usable image of split {source.split!r} (splits: {there})")
+    notes = listing.notes
     if source.ages is not None:
-        kept = list(_with_ages(kept, source.ages))
+        kept, note = _with_ages(kept, source.ages)
+        notes = (*notes, note)
     return replace(
         listing,
         examples=tuple(_with_population(example, source) for example in kept),
         skipped=(*listing.skipped, *outside),
+        notes=notes,
     )
 
 
@@ -95,14 +98,32 @@ def _with_population(example: Example, source: DataSource) -> Example:
     return replace(example, population=source.population)
 
 
-def _with_ages(examples: Iterable[Example], path: Path) -> Iterable[Example]:
-    """Give each example the age that the table at *path* tells; negative ones mean that the estimator saw no face."""
+def _with_ages(examples: Sequence[Example], path: Path) -> tuple[list[Example], str]:
+    """Give each example the age that the table at *path* tells; return how many have one, too.
+
+    Negative ages mean that the estimator saw no face.
+
+    Raises:
+        DataError: the table is of other images.
+    """
     told = {row["name"]: years(row["age"]) for _, row in read_rows(path, ["name", "age"])}
     by_row = {name.partition("_")[0].removesuffix(".png"): age for name, age in told.items()}
+    aged: list[Example] = []
+    found = 0
     for example in examples:
         in_table = example.frame is not None and example.rate is None
         age = by_row.get(str(example.frame)) if in_table else told.get(example.path.name)
-        yield example if age is None else replace(example, age=age[0])
+        found += age is not None
+        aged.append(example if age is None else replace(example, age=age[0]))
+    if not found:
+        raise DataError(
+            f"{path}: tells no age of any of the {len(examples)} images, the first is {_name(examples[0])!r}"
+        )
+    return aged, f"{found} of {len(examples)} images have an age from {path.name}"
+
+
+def _name(example: Example) -> str:
+    return example.path.name if example.frame is None else f"{example.frame}_..."
 
 
 def _inside(examples: tuple[Example, ...], path: Path) -> tuple[list[Example], list[Skipped]]:

@@ -13,7 +13,6 @@ from fer_core.data.adapters.rows import read_rows
 from fer_core.data.adapters.tally import Tally, files_below, find, need
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
-from fer_core.labels import as_expression
 
 COLUMNS = (
     "subDirectory_filePath",
@@ -63,11 +62,9 @@ def _read_table(tally: Tally, table: Path, images: Path, split: str, labels: Map
         label = labels.get(row["expression"])
         if label is None:
             tally.skip(where, f"expression {row['expression']!r} is none of {', '.join(labels)}")
-        elif (expression := as_expression(label)) is None:
-            tally.drop(label, path)
         elif not path.is_file():
             tally.skip(where, f"no such image: {path}")
-        else:
+        elif (expression := tally.wanted(label, path)) is not None:
             tally.take(Example(path, expression, split=split, box=_box(row)))
 
 
@@ -79,10 +76,7 @@ def _read_set(tally: Tally, folder: Path, split: str, labels: Mapping[str, str])
         except (OSError, ValueError, TypeError, KeyError):
             tally.skip(path, f"its label {told.name} is missing or no number from 0 to 10")
             continue
-        expression = as_expression(label)
-        if expression is None:
-            tally.drop(label, path)
-        else:
+        if (expression := tally.wanted(label, path)) is not None:
             tally.take(Example(path, expression, split=split))
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from fer_core.data.adapters.tally import Tally, files_below
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
-from fer_core.labels import as_expression
 
 _LABELS = "_emotion.txt"
 
@@ -48,10 +47,8 @@ def _take(tally: Tally, told: Path, frames: list[Path], labels: Mapping[str, str
         return
     subject = told.parent.parent.name
     tally.take(Example(frames[0], "neutral", subject=subject, population="adults"))
-    expression = as_expression(label)
-    if expression is None:
-        tally.drop(label, frames[-1])
-    else:
+    expression = tally.wanted(label, frames[-1])
+    if expression is not None:
         tally.take(Example(frames[-1], expression, subject=subject, population="adults"))
 
 

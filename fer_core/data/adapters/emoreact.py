@@ -7,7 +7,6 @@ from fer_core.data.adapters.tally import Tally, find
 from fer_core.data.adapters.videos import with_frames
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
-from fer_core.labels import as_expression
 
 SPLITS = {
     "train": ("Train_names.txt", "train_labels.text", ("Train",)),
@@ -60,10 +59,9 @@ def _clips(
 
 
 def _take(tally: Tally, path: Path, shown: Sequence[str], split: str) -> None:
-    expression = as_expression(shown[0]) if len(shown) == 1 else None
-    if expression is None:
-        tally.drop("several emotions" if len(shown) > 1 else "".join(shown) or "no emotion", path)
-    else:
+    label = shown[0] if len(shown) == 1 else "several emotions" if shown else "no emotion"
+    expression = tally.wanted(label, path)
+    if expression is not None:
         tally.take(Example(path, expression, subject=path.stem, population="children", split=split))
 
 

@@ -9,7 +9,6 @@ from fer_core.data.adapters.rows import read_rows
 from fer_core.data.adapters.tally import Tally, find, need
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
-from fer_core.labels import as_expression
 
 COLUMNS = ("emotion", "pixels", "Usage")
 TABLES = ("fer2013.csv", "icml_face_data.csv")
@@ -89,10 +88,8 @@ def _usable(tally: Tally, where: str, row: Mapping[str, str]) -> bool:
 
 
 def _take(tally: Tally, table: Path, frame: int, row: Mapping[str, str], label: str) -> None:
-    expression = as_expression(label)
-    if expression is None:
-        tally.drop(label, f"{table}#{frame}")
-    else:
+    expression = tally.wanted(label, f"{table}#{frame}")
+    if expression is not None:
         tally.take(Example(path=table, expression=expression, split=USAGES[row["Usage"]], frame=frame))
 
 

@@ -12,7 +12,7 @@ from fer_core.data.adapters.tally import IMAGES, Tally, files_below
 from fer_core.data.catalog import Names
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
-from fer_core.labels import Expression, as_expression
+from fer_core.labels import Expression
 
 
 def list_named(folder: Path, names: Names, labels: Mapping[str, str], endings: frozenset[str] = IMAGES) -> Listing:
@@ -33,9 +33,7 @@ def list_named(folder: Path, names: Names, labels: Mapping[str, str], endings: f
         label = labels.get(code.lower())
         if label is None:
             tally.skip(path, f"unknown expression {code!r} (known: {', '.join(labels)})")
-        elif (expression := as_expression(label)) is None:
-            tally.drop(label, path)
-        else:
+        elif (expression := tally.wanted(label, path)) is not None:
             tally.take(_example(path, told, names, expression))
     listing = tally.listing()
     if not listing.examples and not listing.dropped:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fer_core.data.faces import Dropped, Example, Listing, Skipped
 from fer_core.errors import DataError
+from fer_core.labels import Expression, as_expression
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """File endings, in lower case, that adapters take for an image."""
@@ -33,6 +34,13 @@ class Tally:
     def skip(self, path: Path | str, reason: str) -> None:
         """Leave out a file, or a line of a table (``<path>:<line>``), that cannot be used."""
         self.skipped.append(Skipped(str(path), reason))
+
+    def wanted(self, label: str, path: Path | str) -> Expression | None:
+        """Return *label* as one of the seven expressions; if it is none, drop the image at *path*."""
+        expression = as_expression(label)
+        if expression is None:
+            self.drop(label, path)
+        return expression
 
     def drop(self, label: str, path: Path | str) -> None:
         """Leave out a readable image whose *label* is none of the seven expressions."""

@@ -50,3 +50,18 @@ def test_the_folder_itself_may_be_a_link(folder, tmp_path):
 def test_a_split_that_is_not_there_is_refused_with_what_is(folder):
     with pytest.raises(DataError, match="there is: train"):
         list_source(DataSource(layout="folders", path=folder, split="test"))
+
+
+def test_a_table_of_ages_gives_ages_by_name_and_must_be_of_these_images(folder, tmp_path):
+    ages = tmp_path / "ages.csv"
+    ages.write_text("set,name,age\nx,1.jpg,12\nx,2.jpg,-1\nx,3.jpg,40\n")
+    source = DataSource(layout="folders", path=folder, ages=ages, population="adults")
+    listing = list_source(source)
+    assert [(e.age, e.population) for e in listing.examples] == [(12, "children"), (None, "adults")]
+    assert listing.notes == ("1 of 2 images have an age from ages.csv",)
+    ages.write_text("name,age\n99.jpg,12\n")
+    with pytest.raises(DataError, match=r"ages.csv: tells no age of any of the 2 images, like '1.jpg'"):
+        list_source(source)
+    ages.write_text("name,years\n1.jpg,12\n")
+    with pytest.raises(DataError, match="has no column 'age'"):
+        list_source(source)
