@@ -116,9 +116,7 @@ def _with_ages(examples: Sequence[Example], path: Path) -> tuple[list[Example], 
         found += age is not None
         aged.append(example if age is None else replace(example, age=age[0]))
     if not found:
-        raise DataError(
-            f"{path}: tells no age of any of the {len(examples)} images, the first is {_name(examples[0])!r}"
-        )
+        raise DataError(f"{path}: tells no age of any of the {len(examples)} images, like {_name(examples[0])!r}")
     return aged, f"{found} of {len(examples)} images have an age from {path.name}"
 
 
