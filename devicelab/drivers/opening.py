@@ -24,7 +24,7 @@ def open_drivers(phones: Iterable[PhoneConfig], clock: Clock) -> dict[str, Drive
         ConfigError: Appium, its driver or adb is not installed here.
         DeviceError, HostError: a phone behind adb does not answer; those opened before it are closed.
     """
-    phones = list(phones)
+    phones = with_ports(phones)
     drivers: dict[str, Driver] = {
         phone.name: SimulatedDriver(phone, clock) for phone in phones if isinstance(phone, SimulatedPhone)
     }
@@ -32,6 +32,16 @@ def open_drivers(phones: Iterable[PhoneConfig], clock: Clock) -> dict[str, Drive
     if cabled:
         drivers |= _open_cabled(cabled, clock)
     return {phone.name: drivers[phone.name] for phone in phones}
+
+
+def with_ports(phones: Iterable[PhoneConfig]) -> list[PhoneConfig]:
+    """Return *phones*, those behind Appium with a port each: the configured one, or 8200 plus their place."""
+    return [
+        phone.model_copy(update={"system_port": phone.system_port or FIRST_SYSTEM_PORT + place})
+        if isinstance(phone, AppiumPhone)
+        else phone
+        for place, phone in enumerate(phones)
+    ]
 
 
 def _open_cabled(phones: list[AppiumPhone], clock: Clock) -> dict[str, Driver]:
@@ -43,9 +53,8 @@ def _open_cabled(phones: list[AppiumPhone], clock: Clock) -> dict[str, Driver]:
     drivers: dict[str, Driver] = {}
     server.acquire()
     try:
-        for place, phone in enumerate(phones):
-            port = phone.system_port or FIRST_SYSTEM_PORT + place
-            drivers[phone.name] = AppiumDriver(phone.model_copy(update={"system_port": port}), server, clock)
+        for phone in phones:
+            drivers[phone.name] = AppiumDriver(phone, server, clock)
     except BaseException:
         for driver in drivers.values():
             driver.close()
