@@ -10,7 +10,7 @@ import numpy as np
 
 from fer_core.data.adapters.folders import official_split
 from fer_core.data.adapters.rows import read_rows
-from fer_core.data.adapters.tally import Tally, files_below, find, need
+from fer_core.data.adapters.tally import Tally, files_below, find, has_file, need
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
 
@@ -62,7 +62,7 @@ def _read_table(tally: Tally, table: Path, images: Path, split: str, labels: Map
         label = labels.get(row["expression"])
         if label is None:
             tally.skip(where, f"expression {row['expression']!r} is none of {', '.join(labels)}")
-        elif not path.is_file():
+        elif not has_file(path):
             tally.skip(where, f"no such image: {path}")
         elif (expression := tally.wanted(label, path)) is not None:
             tally.take(Example(path, expression, split=split, box=_box(row)))

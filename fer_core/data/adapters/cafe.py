@@ -8,6 +8,7 @@ was posed with an open mouth only.
 import re
 from pathlib import Path
 
+from fer_core.data.adapters.rows import read_lines
 from fer_core.data.adapters.tally import Tally, files_below, require_folder
 from fer_core.data.catalog import card
 from fer_core.data.faces import Example, Listing, Skipped
@@ -90,10 +91,7 @@ class _Subset:
     """The photographs that a list names, each with its line."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read as a list of photographs: {error}") from error
+        lines = read_lines(path)
         self._lines = {line.strip().lower(): f"{path}:{number}" for number, line in enumerate(lines, 1) if line.strip()}
         self._met: set[str] = set()
 

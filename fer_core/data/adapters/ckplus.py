@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from fer_core.data.adapters.rows import read_lines
 from fer_core.data.adapters.tally import Tally, files_below
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
@@ -38,8 +39,8 @@ def list_ckplus(folder: Path, labels: Mapping[str, str]) -> Listing:
 
 def _take(tally: Tally, told: Path, frames: list[Path], labels: Mapping[str, str]) -> None:
     try:
-        label = labels[str(int(float(told.read_text(encoding="utf-8"))))]
-    except (ValueError, KeyError, OverflowError):
+        label = labels[str(int(float(" ".join(read_lines(told)))))]
+    except (DataError, ValueError, KeyError, OverflowError):
         tally.skip(told, "holds no emotion from 0 to 7")
         return
     if len(frames) < 2:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fer_core.data.adapters.tally import Tally, find
+from fer_core.data.adapters.rows import read_lines
+from fer_core.data.adapters.tally import Tally, find, has_file
 from fer_core.data.adapters.videos import with_frames
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
@@ -44,15 +45,15 @@ def _clips(
     tally: Tally, names: Path, codes: Path, clips: Path, words: Sequence[str]
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yield every clip that is there, with the *words* that its line of labels says; *tally* gets the others."""
-    said = [_unquoted(line) for line in names.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    rows = [line for line in codes.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    said = [_unquoted(line) for line in read_lines(names) if line.strip()]
+    rows = [line for line in read_lines(codes) if line.strip()]
     if len(said) != len(rows):
         raise DataError(f"{codes}: has {len(rows)} lines, {names.name} has {len(said)}: they are joined by line")
     for line, (name, row) in enumerate(zip(said, rows, strict=True), start=1):
         cells = [cell.strip() for cell in row.split(",")][: len(words)]
         if len(cells) < len(words) or not {"0", "1"}.issuperset(cells):
             tally.skip(f"{codes}:{line}", f"{row[:80]!r} does not begin with {len(words)} times 0 or 1")
-        elif not (clips / name).is_file():
+        elif not has_file(clips / name):
             tally.skip(f"{names}:{line}", f"no such clip: {clips / name}")
         else:
             yield clips / name, [word for word, cell in zip(words, cells, strict=True) if cell == "1"]

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from fer_core.data.adapters.tally import Tally, need
+from fer_core.data.adapters.rows import read_lines
+from fer_core.data.adapters.tally import Tally, has_file, need
 from fer_core.data.faces import Example, Listing
 from fer_core.labels import as_expression
 
@@ -18,7 +19,7 @@ def list_expw(folder: Path, labels: Mapping[str, str]) -> Listing:
     """
     table, origin = need(folder, "label.lst"), need(folder, "origin")
     tally = Tally()
-    for line, text in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for line, text in enumerate(read_lines(table), start=1):
         where = f"{table}:{line}"
         name, *cells = text.rsplit(maxsplit=7)
         expression = as_expression(labels.get(cells[-1], "")) if len(cells) == 7 else None
@@ -26,7 +27,7 @@ def list_expw(folder: Path, labels: Mapping[str, str]) -> Listing:
             tally.skip(where, f"{text[:80]!r} is not: picture, face, top, left, right, bottom, confidence, label 0-6")
         elif (box := _box(cells)) is None:
             tally.skip(where, f"the box {' '.join(cells[1:5])} is none")
-        elif not (origin / name).is_file():
+        elif not has_file(origin / name):
             tally.skip(where, f"no such picture: {origin / name}")
         else:
             tally.take(Example(origin / name, expression, box=box))

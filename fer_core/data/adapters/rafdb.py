@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from fer_core.data.adapters.tally import Tally, files_below, find
+from fer_core.data.adapters.rows import read_lines
+from fer_core.data.adapters.tally import Tally, files_below, find, has_file
 from fer_core.data.faces import Example, Listing
 from fer_core.errors import DataError
 from fer_core.labels import Expression, as_expression
@@ -33,14 +34,14 @@ def _from_list(table: Path, labels: Mapping[str, str]) -> Listing:
     images, suffix = (aligned, "_aligned") if aligned.is_dir() else (root / "Image" / "original", "")
     attributes = root / "Annotation" / "manual"
     tally = Tally(notes=[_AGE_NOTE] if attributes.is_dir() else [])
-    for line, text in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for line, text in enumerate(read_lines(table), start=1):
         name, _, code = text.strip().partition(" ")
         expression = as_expression(labels.get(code.strip(), ""))
         stem = name.removesuffix(".jpg")
         path = images / f"{stem}{suffix}.jpg"
         if expression is None:
             tally.skip(f"{table}:{line}", f"{text.strip()[:80]!r} is not of the form 'train_00001.jpg 5'")
-        elif not path.is_file():
+        elif not has_file(path):
             tally.skip(f"{table}:{line}", f"no such image: {path}")
         else:
             tally.take(_example(path, expression, attributes / f"{stem}_manu_attri.txt"))
@@ -63,7 +64,7 @@ def _from_folders(folder: Path, labels: Mapping[str, str]) -> Listing:
 
 def _example(path: Path, expression: Expression, attributes: Path) -> Example:
     """Five lines of landmarks, then the codes of sex, race and age group."""
-    codes = attributes.read_text(encoding="utf-8").split("\n")[5:8] if attributes.is_file() else []
+    codes = read_lines(attributes)[5:8] if has_file(attributes) else []
     sex, race, age = (*(code.strip() for code in codes), "", "", "")[:3]
     return Example(
         path=path,

@@ -37,6 +37,18 @@ def read_rows(
         raise DataError(f"{path}: cannot be read as a table: {error}") from error
 
 
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of the text file at *path*; a byte order mark is passed over.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text: {error}") from error
+
+
 def _named(columns: Sequence[str], row: Sequence[str]) -> dict[str, str]:
     cells = [cell.strip() for cell in row] + [""] * (len(columns) - len(row))
     return dict(zip(columns, cells, strict=False))

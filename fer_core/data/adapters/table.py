@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fer_core.data.adapters.folders import SPELLINGS, official_split
 from fer_core.data.adapters.rows import read_rows, years
-from fer_core.data.adapters.tally import Tally
+from fer_core.data.adapters.tally import Tally, has_file
 from fer_core.data.faces import Example, Listing
 from fer_core.data.sources import TableColumns
 from fer_core.errors import DataError
@@ -29,7 +29,7 @@ def list_table(path: Path, columns: TableColumns) -> Listing:
         image = table.parent / row[columns.path]
         label, text = row[columns.expression], row.get(columns.age, "")
         age = years(text) if text else None
-        if not row[columns.path] or not image.is_file():
+        if not row[columns.path] or not has_file(image):
             tally.skip(where, f"no such image: {image}")
         elif (expression := SPELLINGS.get(label.lower())) is None:
             tally.drop(label or "no label", image)

@@ -92,6 +92,14 @@ def need(folder: Path, *names: str) -> Path:
     return path
 
 
+def has_file(path: Path) -> bool:
+    """Tell whether there is a file at *path*, whatever a table wrote there."""
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def require_folder(folder: Path) -> None:
     """Check that *folder* is one.
 

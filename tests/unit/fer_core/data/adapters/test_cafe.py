@@ -93,5 +93,5 @@ def test_a_subset_keeps_the_photographs_that_it_names_and_tells_which_are_not_th
     subset.write_text("77\n")
     with pytest.raises(DataError, match="none of its images"):
         list_cafe(tmp_path / "cafe", subset=subset)
-    with pytest.raises(DataError, match="cannot be read as a list"):
+    with pytest.raises(DataError, match="cannot be read as text"):
         list_cafe(tmp_path / "cafe", subset=tmp_path / "nowhere.txt")

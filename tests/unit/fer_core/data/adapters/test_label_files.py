@@ -10,7 +10,9 @@ from fer_core.data.adapters.emoreact import list_emoreact
 from fer_core.data.adapters.expw import list_expw
 from fer_core.data.adapters.rafdb import list_rafdb
 from fer_core.data.catalog import card
+from fer_core.data.listing import list_source
 from fer_core.data.recognise import recognise
+from fer_core.data.sources import DataSource
 from fer_core.errors import DataError
 
 BAD_LINE = "{!r} is not: picture, face, top, left, right, bottom, confidence, label 0-6"
@@ -167,3 +169,52 @@ def test_emoreact_refuses_lists_of_other_lengths_and_no_split_at_all(tmp_path):
     (tmp_path / "Data" / "Train").mkdir(parents=True)
     with pytest.raises(DataError, match="joined by line"):
         list_emoreact(tmp_path, card("emoreact").labels, rate=2)
+
+
+GARBAGE = b"\xff\xfe\x00" * 50
+
+
+@pytest.mark.parametrize(
+    ("layout", "file"),
+    [
+        ("raf-db", "basic/EmoLabel/list_patition_label.txt"),
+        ("raf-db", "basic/Annotation/manual/train_00001_manu_attri.txt"),
+        ("expw", "data/label/label.lst"),
+        ("affectnet", "Manually_Annotated_file_lists/training.csv"),
+        ("fer2013", "fer2013.csv"),
+        ("ferplus", "fer2013new.csv"),
+        ("emoreact", "Labels/Train_names.txt"),
+        ("emoreact", "Labels/val_labels.text"),
+        ("table", "frames.csv"),
+    ],
+)
+def test_a_label_file_that_is_no_text_is_one_error_that_names_it(tmp_path, layout, file):
+    plant(layout, tmp_path)
+    (tmp_path / file).write_bytes(GARBAGE)
+    with pytest.raises(DataError, match=f"{(tmp_path / file).name}: cannot be read as "):
+        list_source(DataSource(layout=layout, path=tmp_path, split="all"))
+
+
+def test_a_label_of_ck_plus_that_is_no_text_is_skipped(tmp_path):
+    plant("ck+", tmp_path)
+    label = next((tmp_path / "Emotion").rglob("*.txt"))
+    label.write_bytes(GARBAGE)
+    listing = list_ckplus(tmp_path, card("ck+").labels)
+    assert [(item.path, item.reason) for item in listing.skipped] == [(str(label), "holds no emotion from 0 to 7")]
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "..", "//", "\\\\server\\share", "caf\u00e9/\U0001f600.jpg"])
+def test_impossible_paths_in_a_table_are_missing_images(tmp_path, name):
+    plant("table", tmp_path)
+    text(tmp_path / "frames.csv", "path,expression", "faces/1.jpg,happy", f'"{name}",sad')
+    listing = list_source(DataSource(layout="table", path=tmp_path))
+    assert len(listing.examples) == 1
+    assert "no such image" in listing.skipped[0].reason
+
+
+def test_links_in_a_circle_end(tmp_path):
+    plant("kdef", tmp_path / "set")
+    (tmp_path / "set" / "KDEF" / "again").symlink_to(tmp_path / "set")
+    assert recognise(tmp_path / "set").layout == "kdef"
+    names = [e.path.name for e in list_source(DataSource(layout="kdef", path=tmp_path / "set")).examples]
+    assert len(names) == len(set(names))
