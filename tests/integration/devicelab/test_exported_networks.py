@@ -1,5 +1,7 @@
 """The device lab on what the project really exports: the anchor of 90 ms, and one graph for all weights."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,10 @@ from devicelab.graph import read_graph
 from devicelab.lab import Lab
 from devicelab.measurement import Workload
 from devicelab.roofline import latency_ms
+from fer_core.compression.compress import shape
 from fer_core.export import Converter
 from fer_core.models.build import build
-from fer_core.specs import ArchitectureSpec
+from fer_core.specs import ArchitectureName, ArchitectureSpec, CompressionSpec
 
 pytestmark = pytest.mark.slow
 
@@ -37,10 +40,11 @@ def _as_after_training(model):
 
 @pytest.fixture
 def export(converter, tmp_path):
-    def write(name, size, quantization, *, trained=False):
+    def write(name, size, quantization, *, trained=False, **compression):
         model = build(ArchitectureSpec(name=name, input_size=size), seed=trained)
         if trained:
             _as_after_training(model)
+        shape(model, CompressionSpec(**compression)).eval()
         images = np.random.default_rng(int(trained)).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
         path = tmp_path / f"{name}-{size}-{quantization}-{trained}.tflite"
         path.write_bytes(converter.convert(model, size, quantization, images))
@@ -69,3 +73,14 @@ def test_quantizations_differ_and_weights_do_not(export):
     assert len({graph.fingerprint for graph in one}) == 4
     float32, float16, dynamic, int8 = (latency_ms(graph.operators, threads=1) for graph in one)
     assert float32 == float16 > dynamic > int8
+
+
+@pytest.mark.parametrize("name", get_args(ArchitectureName))
+def test_removed_channels_make_one_smaller_graph_whatever_the_weights(export, name):
+    half = {"pruning": "structured", "pruning_ratio": 0.5}
+    one, other = (read_graph(export(name, 48, "float32", trained=trained, **half)) for trained in (False, True))
+    assert one.fingerprint == other.fingerprint
+    whole = read_graph(export(name, 48, "float32"))
+    assert one.macs < 0.6 * whole.macs
+    smaller, larger = (latency_ms(graph.operators, threads=1) for graph in (one, whole))
+    assert smaller < 0.85 * larger
