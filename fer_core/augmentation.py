@@ -18,9 +18,9 @@ from fer_core.specs import Augmentation
 class Strength:
     """How far images may vary.
 
-    Either way: ``rotation`` in degrees, ``scale`` and ``contrast`` as relative change, ``shift`` as a fraction of the
-    side, ``brightness`` as a fraction of the full range. ``covered`` is the largest side of the grey square that hides
-    a part of every second image, as a fraction of the image's side.
+    Either way: ``rotation`` in degrees, ``scale``, ``contrast`` and ``saturation`` as relative change, ``shift`` as a
+    fraction of the side, ``brightness`` as a fraction of the full range. ``covered`` is the largest share of the area
+    that a grey rectangle hides in every second image: "random erasing", Zhong et al. (https://arxiv.org/abs/1708.04896).
     """
 
     rotation: float
@@ -28,13 +28,14 @@ class Strength:
     shift: float
     brightness: float
     contrast: float
+    saturation: float = 0.0
     covered: float = 0.0
 
 
 STRENGTHS: dict[Augmentation, Strength | None] = {
     "none": None,
-    "light": Strength(rotation=8, scale=0.08, shift=0.05, brightness=0.08, contrast=0.15),
-    "strong": Strength(rotation=15, scale=0.15, shift=0.08, brightness=0.15, contrast=0.3, covered=0.4),
+    "light": Strength(rotation=8, scale=0.08, shift=0.05, brightness=0.08, contrast=0.15, saturation=0.15),
+    "strong": Strength(rotation=15, scale=0.15, shift=0.08, brightness=0.15, contrast=0.3, saturation=0.4, covered=0.2),
 }
 """House values; the mirror image is part of ``light`` and ``strong``."""
 
@@ -51,7 +52,8 @@ def augment(images: Tensor, strength: Strength | None, generator: Generator) -> 
     varied = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     varied = _relit(varied, strength, generator).clamp_(-1, 1)
     if strength.covered:
-        _cover(varied, strength.covered, generator)
+        hidden = _hidden(len(images), images.shape[-1], strength.covered, generator).to(images.device)
+        varied = varied.masked_fill_(hidden, 0.0)
     return varied.contiguous(memory_format=torch.channels_last)
 
 
@@ -71,21 +73,31 @@ def _between(count: int, amount: float, generator: Generator) -> Tensor:
 
 
 def _relit(images: Tensor, strength: Strength, generator: Generator) -> Tensor:
-    """Change brightness and contrast around each image's own mean."""
+    """Change saturation around each pixel's grey, then brightness and contrast around each image's own mean."""
     count, device = len(images), images.device
-    gain = (1 + _between(count, strength.contrast, generator)).to(device)[:, None, None, None]
-    # the full range is 2 wide: from -1 to 1
-    offset = _between(count, 2 * strength.brightness, generator).to(device)[:, None, None, None]
+    saturation, gain, offset = (
+        _between(count, amount, generator).to(device)[:, None, None, None]
+        for amount in (strength.saturation, strength.contrast, 2 * strength.brightness)  # the range is 2 wide: -1 to 1
+    )
+    images = torch.lerp(images.mean(1, keepdim=True).expand_as(images), images, 1 + saturation)
     mean = images.mean((1, 2, 3), keepdim=True)
-    return torch.addcmul(mean + offset, images - mean, gain)
+    return torch.addcmul(mean + offset, images - mean, 1 + gain)
 
 
-def _cover(images: Tensor, largest: float, generator: Generator) -> None:
-    """Grey out a square in every second image, in place; its side is uniform up to *largest* x the image's side."""
-    side = images.shape[-1]
-    draws = torch.rand(len(images), 4, generator=generator).tolist()
-    for image, (chance, extent, top, left) in zip(images, draws, strict=True):
-        if chance < 0.5:
-            length = round(extent * largest * side)
-            y, x = int(top * (side - length + 1)), int(left * (side - length + 1))
-            image[:, y : y + length, x : x + length] = 0.0
+def _hidden(count: int, side: int, largest: float, generator: Generator) -> Tensor:
+    """Return what is hidden, bool (count, 1, side, side): in every second image a rectangle.
+
+    Its area is uniform up to *largest* of the image, the logarithm of its aspect ratio uniform between 0.5 and 2.
+    """
+    chance, area, aspect, top, left = torch.rand(5, count, generator=generator)
+    ratio = 2.0 ** (2 * aspect - 1)
+    pixels = area * largest * side**2
+    height, width = ((pixels * factor).sqrt().round().clamp_max(side) for factor in (ratio, 1 / ratio))
+    place = torch.arange(side)
+
+    def within(start: Tensor, length: Tensor) -> Tensor:
+        first = (start * (side - length + 1)).floor()[:, None]
+        return (place >= first) & (place < first + length[:, None])
+
+    rows, columns = within(top, height) & (chance < 0.5)[:, None], within(left, width)
+    return torch.logical_and(rows[:, None, :, None], columns[:, None, None, :])

@@ -4,13 +4,12 @@ import hashlib
 import logging
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
 
 from fer_core.errors import ConfigError
 from fer_core.specs import TrainingSpec
@@ -34,7 +33,7 @@ UNREADABLE = (
 class EpochReport:
     """What one epoch achieved.
 
-    ``epoch`` counts from 1 to ``epochs``. ``train_loss`` is the mean cross-entropy with label smoothing, in nats;
+    ``epoch`` counts from 1 to ``epochs``. ``train_loss`` is the mean of what was minimised, in nats;
     ``val_f1`` (macro) and ``val_accuracy`` are fractions.
     """
 
@@ -46,6 +45,16 @@ class EpochReport:
     seconds: float
 
 
+class Stateful(Protocol):
+    """What can be saved and restored: a network, an optimiser."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return its state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
+        """Take on *state_dict*."""
+
+
 class Checkpoint:
     """The file at *path* that belongs to one training: *spec* on the face set with digest *data*."""
 
@@ -53,18 +62,14 @@ class Checkpoint:
         self.path = path
         self.training = hashlib.sha256(f"{spec.model_dump_json()} {data}".encode()).hexdigest()
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, reports: Sequence[EpochReport]) -> None:
-        """Replace the file by the state after the last of *reports*."""
-        state = {
-            "training": self.training,
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "reports": [asdict(report) for report in reports],
-        }
-        _write(state, self.path)
+    def save(self, parts: Mapping[str, Stateful], reports: Sequence[EpochReport]) -> None:
+        """Replace the file by the state of all *parts*, by name, after the last of *reports*."""
+        states = {name: part.state_dict() for name, part in parts.items()}
+        about = {"training": self.training, "reports": [asdict(report) for report in reports]}
+        _write({**about, "parts": states}, self.path)
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[EpochReport, ...]:
-        """Put the saved state into *model* and *optimizer*; return the reports so far, none when there is no file.
+    def restore(self, parts: Mapping[str, Stateful]) -> tuple[EpochReport, ...]:
+        """Put the saved state into *parts*; return the reports so far, none when there is no file.
 
         A file that cannot be read is logged and counts as absent: the training starts again.
 
@@ -79,8 +84,8 @@ class Checkpoint:
         if state.get("training") != self.training:
             raise ConfigError(f"{self.path} is the checkpoint of another training; delete it or name another file")
         try:
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
+            for name, part in parts.items():
+                part.load_state_dict(state["parts"][name])
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"{self.path} is the checkpoint of another network; delete it ({error})") from error
         return tuple(EpochReport(**report) for report in state["reports"])

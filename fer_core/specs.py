@@ -20,6 +20,7 @@ Pruning = Literal["none", "magnitude", "structured"]
 ChannelImportance = Literal["l1", "l2", "bn_scale"]
 Quantization = Literal["float32", "float16", "dynamic_int8", "int8"]
 Augmentation = Literal["none", "light", "strong"]
+Mixing = Literal["none", "mixup", "cutmix"]
 
 MOST_CHANNELS = 0.9
 """The largest share of channels that structured pruning may remove."""
@@ -58,7 +59,10 @@ class TrainingSpec(Spec):
 
     ``class_balance`` interpolates the sampling weight of a class between its frequency (0) and
     uniform (1). ``weight_decay`` is AdamW's. ``learning_rate`` is the peak of a warm-up + cosine
-    schedule over ``epochs``.
+    schedule over ``epochs``. ``mixing`` blends images and their labels (``fer_core.mixing``). ``ema_decay`` above 0
+    makes the result the exponential moving average of the weights, with that memory per step. ``teacher`` is a larger
+    network, trained for the seven expressions, whose state dict is in the file ``teacher_weights``; its opinion becomes
+    half of the target (``fer_core.distillation``).
     """
 
     population: Population = "all"
@@ -68,8 +72,20 @@ class TrainingSpec(Spec):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     augmentation: Augmentation = "light"
+    mixing: Mixing = "none"
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    teacher: ArchitectureName | None = None
+    teacher_weights: str = "none"
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.5
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _teacher_has_weights(self) -> "TrainingSpec":
+        if (self.teacher is None) != (self.teacher_weights == "none"):
+            raise ValueError(
+                "teacher names a network and teacher_weights the file of its state dict: set both or neither"
+            )
+        return self
 
 
 class CompressionSpec(Spec):

@@ -5,6 +5,7 @@ An epoch therefore depends only on the state before it, and a training that goes
 same weights, bit for bit, as one that was never interrupted (on the CPU, with the same number of threads).
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Generator
@@ -18,10 +19,12 @@ from torch.nn import functional as F  # noqa: N812 - the name that every torch u
 
 from fer_core.augmentation import STRENGTHS, augment
 from fer_core.batches import epoch_order, to_input
-from fer_core.checkpoint import Checkpoint, EpochReport
+from fer_core.checkpoint import Checkpoint, EpochReport, Stateful
 from fer_core.data.faces import FaceSet
+from fer_core.distillation import distilled, teacher_of
 from fer_core.errors import DataError, DivergedError
 from fer_core.labels import EXPRESSIONS
+from fer_core.mixing import mix, partners
 from fer_core.specs import TrainingSpec
 from fer_core.statistics import accuracy, macro_f1
 
@@ -62,7 +65,7 @@ def fit(
         raise DataError("training needs validation images; enlarge the data set or the validation fraction")
     course = Course(model, train, spec, device=device)
     store = Checkpoint(checkpoint, spec, train.digest) if checkpoint else None
-    reports = store.restore(model, course.optimizer) if store else ()
+    reports = store.restore(course.parts) if store else ()
     yield from reports
     for epoch in range(len(reports) + 1, spec.epochs + 1):
         begun = clock()
@@ -71,33 +74,63 @@ def fit(
         report = EpochReport(epoch, spec.epochs, loss, val_f1, val_accuracy, clock() - begun)
         reports = (*reports, report)
         if store:
-            store.save(model, course.optimizer, reports)
+            store.save(course.parts, reports)
         yield report
 
 
-def fine_tune(model: nn.Module, faces: FaceSet, spec: TrainingSpec, *, device: str = "cpu") -> None:
-    """Train *model* in place as ``fit`` does, without validation and checkpoints.
+def fine_tune(
+    model: nn.Module,
+    faces: FaceSet,
+    spec: TrainingSpec,
+    *,
+    before_step: Callable[[float], None] | None = None,
+    device: str = "cpu",
+) -> None:
+    """Train *model* in place as ``fit`` does, without validation, checkpoints and averaging.
+
+    *before_step* is called before every step with the share of all steps that are done, from 0 to below 1.
 
     Raises:
         DataError: *faces* has fewer than two images.
         DivergedError: the loss became NaN or infinite.
     """
-    course = Course(model, faces, spec, device=device)
+    course = Course(model, faces, spec.model_copy(update={"ema_decay": 0.0}), before_step=before_step, device=device)
     for epoch in range(1, spec.epochs + 1):
         course.run(epoch)
 
 
 class Course:
-    """One training of *model* on *faces*: the optimiser and the schedule. ``run`` does one epoch."""
+    """One training of *model* on *faces*: the optimiser and the schedule. ``run`` does one epoch.
 
-    def __init__(self, model: nn.Module, faces: FaceSet, spec: TrainingSpec, *, device: str = "cpu") -> None:
+    With ``ema_decay`` a twin does the learning, and *model* is the moving average of its weights: what a report tells
+    of, what a checkpoint and the caller get. *before_step* is as for ``fine_tune``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        faces: FaceSet,
+        spec: TrainingSpec,
+        *,
+        before_step: Callable[[float], None] | None = None,
+        device: str = "cpu",
+    ) -> None:
         if len(faces) < 2:
             raise DataError(f"training needs at least two images, there are {len(faces)}")
         self.model = model.to(torch.device(device)).to(memory_format=torch.channels_last)
+        self.learner = copy.deepcopy(self.model) if spec.ema_decay else self.model
         self.faces, self.spec, self.device = faces, spec, torch.device(device)
         self.batch_size = min(spec.batch_size, len(faces))
         self.steps = len(faces) // self.batch_size
-        self.optimizer = _optimizer(model, spec)
+        self.optimizer = _optimizer(self.learner, spec)
+        teacher = teacher_of(spec, faces.images.shape[1])
+        self.teacher = teacher and teacher.to(self.device).to(memory_format=torch.channels_last)
+        self.before_step = before_step or (lambda _done: None)
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """All that has a state, by name: what a checkpoint holds."""
+        return {"model": self.model, "learner": self.learner, "optimizer": self.optimizer}
 
     def run(self, epoch: int) -> float:
         """Do epoch number *epoch* (from 1), estimate batch-norm statistics anew, and return the mean loss.
@@ -108,35 +141,57 @@ class Course:
         rng = np.random.default_rng([self.spec.seed, epoch])
         rows = epoch_order(self.faces.labels, self.spec.class_balance, rng)
         noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self.model.train()
-        total = 0.0
+        self.learner.train()
+        total, all_steps = 0.0, self.steps * self.spec.epochs
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**62)))  # dropout draws from the global generator
             for step in range(self.steps):
-                _set_rate(self.optimizer, self.spec.learning_rate * self._pace(epoch, step))
-                chosen = rows[step * self.batch_size : (step + 1) * self.batch_size]
-                total += self._step(chosen, noise)
+                done = (epoch - 1) * self.steps + step
+                self.before_step(done / all_steps)
+                _set_rate(self.optimizer, self.spec.learning_rate * pace(done, all_steps))
+                total += self._step(rows[step * self.batch_size : (step + 1) * self.batch_size], noise, rng)
                 if not math.isfinite(total):
                     raise DivergedError(
                         f"the loss became {total} in epoch {epoch}, step {step + 1}: "
                         f"lower learning_rate (now {self.spec.learning_rate:g})"
                     )
+                if self.spec.ema_decay:
+                    average(self.model, self.learner, min(self.spec.ema_decay, (1 + done) / (10 + done)))
         recalibrate(self.model, self.faces, batch_size=self.batch_size, device=self.device)
         return total / self.steps
 
-    def _step(self, rows: NDArray[np.int64], noise: torch.Generator) -> float:
+    def _step(self, rows: NDArray[np.int64], noise: torch.Generator, rng: np.random.Generator) -> float:
         images = augment(to_input(self.faces.images[rows], self.device), STRENGTHS[self.spec.augmentation], noise)
+        images, own = mix(images, self.spec.mixing, rng)
         labels = torch.from_numpy(self.faces.labels[rows]).to(self.device)
-        loss = F.cross_entropy(self.model(images), labels, label_smoothing=self.spec.label_smoothing)
+        loss = self._loss(images, labels, own)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves backward untyped
-        nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(self.learner.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         return float(loss.detach())
 
-    def _pace(self, epoch: int, step: int) -> float:
-        total = self.steps * self.spec.epochs
-        return pace((epoch - 1) * self.steps + step, total)
+    def _loss(self, images: Tensor, labels: Tensor, own: float) -> Tensor:
+        """Return the loss of a batch in which each image is, to the share *own*, of its own label."""
+        logits = self.learner(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.spec.label_smoothing)
+        if own < 1:
+            other = F.cross_entropy(logits, partners(labels), label_smoothing=self.spec.label_smoothing)
+            loss = own * loss + (1 - own) * other
+        if self.teacher is None:
+            return loss
+        with torch.no_grad():
+            opinion = self.teacher(images)
+        return distilled(loss, logits, opinion)
+
+
+@torch.no_grad()
+def average(mean: nn.Module, current: nn.Module, decay: float) -> None:
+    """Move the parameters of *mean* towards those of *current*: mean = decay x mean + (1 - decay) x current.
+
+    Polyak averaging (Polyak and Juditsky, 1992) with a fading memory. The batch norms of *mean* need ``recalibrate``.
+    """
+    torch._foreach_lerp_(list(mean.parameters()), list(current.parameters()), 1 - decay)
 
 
 def pace(step: int, total: int) -> float:

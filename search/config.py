@@ -31,6 +31,7 @@ from fer_core.specs import (
     Augmentation,
     ChannelImportance,
     CompressionSpec,
+    Mixing,
     Population,
     Pruning,
     Quantization,
@@ -140,14 +141,23 @@ class TrainingSpace(Spec):
     weight_decay: Setting = 1e-2
     label_smoothing: Setting = 0.05
     class_balance: Setting = 0.5
+    ema_decay: Setting = 0.0
     augmentation: Choices[Augmentation] = ("light",)
+    mixing: Choices[Mixing] = ("none",)
+    teacher: ArchitectureName | None = None
+    teacher_weights: str = "none"
 
     @field_validator("*", mode="after")
     @classmethod
     def _within_the_spec(cls, setting: object, info: ValidationInfo) -> object:
-        if info.field_name != "augmentation":
+        if info.field_name not in {"augmentation", "mixing", "teacher", "teacher_weights"}:
             _check_setting(setting, TrainingSpec, str(info.field_name))
         return setting
+
+    @model_validator(mode="after")
+    def _teacher_has_weights(self) -> Self:
+        TrainingSpec(teacher=self.teacher, teacher_weights=self.teacher_weights)
+        return self
 
 
 class SpaceConfig(Spec):
@@ -340,7 +350,9 @@ class StudyConfig(Spec):
             weights = _weights_below(root, self.space.weights)
         else:
             weights = {name: _weights_below(root, given) for name, given in self.space.weights.items()}
-        space = self.space.model_copy(update={"weights": weights})
+        teacher = {"teacher_weights": _weights_below(root, self.space.training.teacher_weights)}
+        recipe = self.space.training.model_copy(update=teacher)
+        space = self.space.model_copy(update={"weights": weights, "training": recipe})
         return self.model_copy(update={"root": root, "data": data, "space": space, "lab": self.lab.below(root)})
 
     def check_paths(self, path: Path) -> None:
@@ -356,6 +368,8 @@ class StudyConfig(Spec):
         named += [(key, given) for key, given in files.items() if given is not None]
         weights = {self.space.weights_of(name) for name in self.space.architecture} - {"none", "imagenet"}
         named += [("space.weights", Path(weight)) for weight in sorted(weights)]
+        teacher = self.space.training.teacher_weights
+        named += [("space.training.teacher_weights", Path(teacher))] if teacher != "none" else []
         for key, given in named:
             if not given.exists():
                 hint = "; make or unpack it first (README: data)" if key.startswith("data") else ""

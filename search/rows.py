@@ -1,7 +1,16 @@
 """One trial as one flat row: the same numbers for the table, the JSON, the CSV and the report."""
 
 from fer_core.scores import Interval, Scores
-from fer_core.specs import ArchitectureName, Augmentation, ChannelImportance, Population, Pruning, Quantization, Spec
+from fer_core.specs import (
+    ArchitectureName,
+    Augmentation,
+    ChannelImportance,
+    Mixing,
+    Population,
+    Pruning,
+    Quantization,
+    Spec,
+)
 from search.record import TrialRecord
 
 
@@ -49,6 +58,10 @@ class FrontRow(Spec):
     weight_decay: float
     label_smoothing: float
     augmentation: Augmentation
+    mixing: Mixing
+    ema_decay: float
+    teacher: ArchitectureName | None
+    teacher_weights: str
     class_balance: float
     pruning: Pruning
     pruning_ratio: float

@@ -20,7 +20,7 @@ from search.config import Range, Setting, SpaceConfig, StudyConfig
 __all__ = ["Given", "SpaceConfig", "Suggests", "continuous", "covering_design", "size", "suggest"]
 
 INTEGERS = frozenset({"epochs", "batch_size", "fine_tune_epochs"})
-RECIPE = ("epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "class_balance")
+RECIPE = ("epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "class_balance", "ema_decay")
 """The numbers of the training recipe, in the order in which they are asked for."""
 
 
@@ -87,6 +87,9 @@ def suggest(trial: Suggests, config: StudyConfig) -> Candidate:
     training = TrainingSpec(
         population=_choose(trial, "population", space.population),
         augmentation=_choose(trial, "augmentation", space.training.augmentation),
+        mixing=_choose(trial, "mixing", space.training.mixing),
+        teacher=space.training.teacher,
+        teacher_weights=space.training.teacher_weights,
         seed=config.seed,
         **{key: _number(trial, key, getattr(space.training, key)) for key in RECIPE},
     )
@@ -134,8 +137,9 @@ def size(config: StudyConfig) -> float:
         rankings = len(space.channel_importance) if pruning == "structured" else 1
         variants += ratios * rankings * repairs
     choices = (space.architecture, space.input_size, space.population, space.quantization, space.threads)
+    images = len(space.training.augmentation) * len(space.training.mixing)
     recipe = math.prod(_count(key, getattr(space.training, key)) for key in RECIPE)
-    return variants * math.prod(map(len, choices)) * len(space.training.augmentation) * recipe
+    return variants * math.prod(map(len, choices)) * images * recipe
 
 
 def continuous(config: StudyConfig) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """Compression in its one legal order: prune, then cluster the weights. Quantization happens in ``fer_core.export``."""
 
 import copy
+from dataclasses import dataclass
 
 from torch import nn
 
 from fer_core.compression.channels import remove_channels
-from fer_core.compression.pruning import bake, prune
+from fer_core.compression.pruning import Gradual, bake
 from fer_core.compression.weight_clustering import share_weights
 from fer_core.data.faces import FaceSet
 from fer_core.specs import CompressionSpec, TrainingSpec
@@ -38,21 +39,34 @@ def compress(
         DivergedError: the loss became NaN or infinite while fine-tuning.
     """
     model = shape(copy.deepcopy(model).cpu(), spec).to(device)
+    repair = Repair(spec.fine_tune_epochs, training, train, device)
+    if spec.pruning == "structured":
+        repair(model)
     if spec.pruning == "magnitude":
-        prune(model, spec.pruning_ratio)
-    if spec.pruning != "none":
-        _repair(model, spec, training, train, device)
+        repair(model, Gradual(model, spec.pruning_ratio))
     if spec.clusters is not None:
         share_weights(model, spec.clusters)
-        _repair(model, spec, training, train, device)
+        repair(model)
     return model.eval()
 
 
-def _repair(model: nn.Module, spec: CompressionSpec, training: TrainingSpec, train: FaceSet, device: str) -> None:
-    """Fine-tune *model* with its held weights, then let them go."""
-    if spec.fine_tune_epochs:
-        changes = {"epochs": spec.fine_tune_epochs, "learning_rate": FINE_TUNING_RATE * training.learning_rate}
-        fine_tune(model, train, training.model_copy(update=changes), device=device)
-    else:
-        recalibrate(model, train, device=device)
-    bake(model)
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Fine-tunes a network for ``epochs`` (0: only its batch norms), then lets its held weights go."""
+
+    epochs: int
+    training: TrainingSpec
+    train: FaceSet
+    device: str
+
+    def __call__(self, model: nn.Module, gradual: Gradual | None = None) -> None:
+        """Repair *model* in place; *gradual* prunes it meanwhile."""
+        if self.epochs:
+            changes = {"epochs": self.epochs, "learning_rate": FINE_TUNING_RATE * self.training.learning_rate}
+            spec = self.training.model_copy(update=changes)
+            fine_tune(model, self.train, spec, before_step=gradual, device=self.device)
+        if gradual:
+            gradual(1.0)
+        if not self.epochs:
+            recalibrate(model, self.train, device=self.device)
+        bake(model)

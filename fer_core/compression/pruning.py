@@ -1,10 +1,16 @@
 """Pruning: the least important weights of all convolutions and dense layers become zero and stay zero."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+RAMP = 0.5
+"""Share of the fine-tuning over which weights become zero; the rest of it repairs the network."""
+STAGES = 20
+"""Weights are ranked anew this often on the way: the order of two million weights takes half a second."""
 
 
 class Masked(nn.Module):
@@ -64,6 +70,29 @@ def prune(model: nn.Module, ratio: float) -> None:
     """Set the share *ratio* of the weights of *model* to zero, in place, and hold them there until ``bake``."""
     for name, mask in masks(model, ratio).items():
         parametrize.register_parametrization(model.get_submodule(name), "weight", Masked(mask))
+
+
+class Gradual:
+    """Raises the share of zeros while a network is fine-tuned; call it before every step with the share of steps done.
+
+    The share of zeros is ratio x (1 - (1 - done / RAMP)^3) and the whole ratio from ``RAMP`` on: Zhu and Gupta, "To
+    prune, or not to prune" (2017, https://arxiv.org/abs/1710.01878), equation 1. A zero stays zero. ``bake`` ends it.
+    """
+
+    def __init__(self, model: nn.Module, ratio: float) -> None:
+        self._model, self._ratio, self._reached = model, ratio, 0.0
+        prune(model, 0.0)
+
+    def __call__(self, done: float) -> None:
+        """Prune as far as the schedule asks for when the share *done* of all steps is done, in ``STAGES`` stages."""
+        stage = min(1.0, math.ceil(STAGES * min(1.0, done / RAMP)) / STAGES)
+        ratio = self._ratio * (1 - (1 - stage) ** 3)
+        if ratio > self._reached:
+            self._reached = ratio
+            for name, mask in masks(self._model, ratio).items():
+                self._model.get_submodule(name).get_submodule("parametrizations.weight.0").get_buffer("mask").copy_(
+                    mask
+                )
 
 
 def bake(model: nn.Module) -> None:

@@ -43,10 +43,11 @@ def load_imagenet(model: nn.Module, name: ArchitectureName) -> None:
     _fit(model, state, f"ImageNet weights of {name}")
 
 
-def load_state(model: nn.Module, path: str) -> None:
+def load_state(model: nn.Module, path: str, *, with_classes: bool = False) -> None:
     """Give *model* the weights in the file at *path* (.pth, .pt or .safetensors).
 
-    A classifier of another shape keeps its own weights; every other tensor must be there and fit. A file of
+    A classifier of another shape keeps its own weights, unless it is wanted *with_classes*; every other tensor must be
+    there and fit. A file of
     torchvision's with ImageNet weights (MobileNetV2, say) is understood: names and input are translated.
 
     Raises:
@@ -55,7 +56,7 @@ def load_state(model: nn.Module, path: str) -> None:
     state = _read(Path(path))
     if TORCHVISION_STEM in state:
         state = _with_our_input(_in_our_words(state, model, path), IMAGENET_MEAN, IMAGENET_STD)
-    _fit(model, state, path)
+    _fit(model, state, path, with_classes=with_classes)
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
@@ -103,11 +104,11 @@ def _with_our_input(state: Mapping[str, Tensor], mean: tuple[float, ...], std: t
     }
 
 
-def _fit(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load *state* into *model*, all or nothing, but for a classifier of another shape."""
+def _fit(model: nn.Module, state: Mapping[str, Tensor], source: str, *, with_classes: bool = False) -> None:
+    """Load *state* into *model*, all or nothing, but for a classifier of another shape unless *with_classes*."""
     own = model.state_dict()
     state = dict(state)
-    if any(name in state and state[name].shape != own[name].shape for name in HEAD):
+    if not with_classes and any(name in state and state[name].shape != own[name].shape for name in HEAD):
         state |= {name: own[name] for name in HEAD}
     for name, tensor in own.items():
         if name not in state:

@@ -63,4 +63,24 @@ def test_covers_about_every_second_image_with_grey():
     varied = augment(ones, Strength(0, 0, 0, 0, 0, covered=0.5), generator())
     grey = (varied == 0).flatten(1).float().mean(1)
     assert 0.35 < (grey > 0).float().mean() < 0.6
-    assert grey.max() <= 0.25
+    assert 0.4 < grey.max() <= 0.55
+    hidden = varied[grey > 0][:, 0] == 0
+    heights, widths = hidden.any(2).sum(1), hidden.any(1).sum(1)
+    assert torch.equal(hidden.flatten(1).sum(1), heights * widths), "rectangles"
+    assert (heights > widths).any()
+    assert (heights < widths).any()
+
+
+def test_saturation_moves_colours_around_grey_and_leaves_grey_pictures_alone():
+    coloured = some_images(count=20)
+    grey = coloured.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    strength = Strength(0, 0, 0, 0, 0, saturation=0.5)
+    torch.testing.assert_close(augment(grey, strength, generator()), augment(grey, STILL, generator()))
+    varied, still = augment(coloured, strength, generator()), augment(coloured, STILL, generator())
+    inside = ((varied.abs() < 1) & (still.abs() < 1)).all(1, keepdim=True)
+    torch.testing.assert_close(varied.mean(1, keepdim=True)[inside], still.mean(1, keepdim=True)[inside])
+    spread = (varied - varied.mean(1, keepdim=True)).square().sum((1, 2, 3)) / (
+        still - still.mean(1, keepdim=True)
+    ).square().sum((1, 2, 3))
+    assert (spread < 0.8).any()
+    assert (spread > 1.1).any()

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from fer_core.batches import to_input
 from fer_core.errors import ConfigError, DataError, DivergedError
 from fer_core.models.build import build
 from fer_core.specs import ArchitectureSpec, TrainingSpec
-from fer_core.training import WARM_UP, fit, pace, recalibrate, validate
+from fer_core.training import WARM_UP, Course, fine_tune, fit, pace, recalibrate, validate
 
 SPEC = TrainingSpec(epochs=3, batch_size=16, learning_rate=2e-3, augmentation="light")
 
@@ -60,16 +61,19 @@ def test_the_seed_decides_and_other_chance_does_not_interfere(faces):
     assert not same_weights(models[0], models[2])
 
 
-@pytest.mark.parametrize("done", [1, 2, 3])
-def test_goes_on_from_a_checkpoint_bit_for_bit(faces, tmp_path, done):
+EVERYTHING = SPEC.model_copy(update={"ema_decay": 0.9, "mixing": "cutmix", "augmentation": "strong"})
+
+
+@pytest.mark.parametrize(("done", "recipe"), [(1, SPEC), (2, SPEC), (3, SPEC), (1, EVERYTHING), (2, EVERYTHING)])
+def test_goes_on_from_a_checkpoint_bit_for_bit(faces, tmp_path, done, recipe):
     train, validation, path = faces(64), faces(14, seed=1), tmp_path / "state.pth"
     straight, interrupted, resumed = Tiny(), Tiny(), Tiny()
-    expected = list(fit(straight, train, validation, SPEC))
-    running = fit(interrupted, train, validation, SPEC, checkpoint=path)
+    expected = list(fit(straight, train, validation, recipe))
+    running = fit(interrupted, train, validation, recipe, checkpoint=path)
     for _ in range(done):
         next(running)
     running.close()
-    got = list(fit(resumed, train, validation, SPEC, checkpoint=path))
+    got = list(fit(resumed, train, validation, recipe, checkpoint=path))
     assert same_weights(straight, resumed)
     assert [(r.epoch, r.train_loss, r.val_f1) for r in got] == [(r.epoch, r.train_loss, r.val_f1) for r in expected]
     assert [file.name for file in tmp_path.iterdir()] == ["state.pth"]
@@ -161,3 +165,65 @@ def test_dropout_and_augmentation_do_not_touch_the_global_generator(faces):
     before = torch.random.get_rng_state()
     next(fit(build(ArchitectureSpec(name="mobilenetv3_small_100", input_size=32)), faces(16), faces(7), SPEC))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_average_follows_the_learner_and_is_what_the_caller_gets(faces):
+    train, validation = faces(64), faces(14, seed=1)
+    plain, averaged = Tiny(), Tiny()
+    list(fit(plain, train, validation, SPEC))
+    course = Course(averaged, train, SPEC.model_copy(update={"ema_decay": 0.8}))
+    steps = []
+    course.before_step = lambda _: steps.append([p.detach().clone() for p in course.learner.parameters()])
+    for epoch in (1, 2, 3):
+        course.run(epoch)
+    assert all(torch.equal(a, b) for a, b in zip(course.learner.parameters(), plain.parameters(), strict=True))
+    weights = [*(states[0] for states in steps[1:]), next(course.learner.parameters()).detach()]
+    mean = steps[0][0]
+    for done, current in enumerate(weights):
+        decay = min(0.8, (1 + done) / (10 + done))
+        mean = decay * mean + (1 - decay) * current
+    torch.testing.assert_close(next(averaged.parameters()).detach(), mean)
+    assert not averaged.training
+
+
+def test_a_schedule_is_that_of_all_epochs_wherever_training_stops(faces):
+    """Early stopping cuts a training short; what was done until then must not depend on where."""
+    train, validation = faces(64), faces(14, seed=1)
+    whole, cut = Tiny(), Tiny()
+    running, stopped = fit(whole, train, validation, SPEC), fit(cut, train, validation, SPEC)
+    for training in (running, stopped):
+        next(training)
+        next(training)
+    stopped.close()
+    assert same_weights(whole, cut)
+
+
+def test_fine_tuning_tells_before_each_step_how_far_it_is(faces):
+    told = []
+    fine_tune(Tiny(), faces(64), SPEC.model_copy(update={"epochs": 2}), before_step=told.append)
+    assert told == pytest.approx([step / 8 for step in range(8)])
+
+
+def test_a_teacher_pulls_the_student_towards_its_opinion(faces, tmp_path):
+    name, path = "mobilenetv3_small_100", tmp_path / "teacher.pth"
+    teacher = build(ArchitectureSpec(name=name, input_size=32), seed=3).eval()
+    teacher.classifier.bias.data = torch.tensor([0.0, 0, 0, 9, 0, 0, 0])  # happiness, whatever it sees
+    torch.save(teacher.state_dict(), path)
+    train = faces(70)
+    spec = SPEC.model_copy(update={"epochs": 6, "learning_rate": 2e-2, "augmentation": "none"})
+    taught = spec.model_copy(update={"teacher": name, "teacher_weights": str(path)})
+    shares = []
+    for recipe in (spec, taught):
+        model = Tiny()
+        list(fit(model, train, faces(14, seed=1), recipe))
+        with torch.inference_mode():
+            shares.append(float(model(to_input(train.images)).softmax(1)[:, 3].mean()))
+    assert shares[1] > shares[0] + 0.2
+
+
+def test_a_teacher_of_other_classes_is_refused(faces, tmp_path):
+    path = tmp_path / "teacher.pth"
+    torch.save(build(ArchitectureSpec(name="mobilenetv3_small_100"), num_classes=10).state_dict(), path)
+    taught = SPEC.model_copy(update={"teacher": "mobilenetv3_small_100", "teacher_weights": str(path)})
+    with pytest.raises(ConfigError, match=r"classifier\.weight has shape \(10, 1024\)"):
+        next(fit(Tiny(), faces(32), faces(14, seed=1), taught))

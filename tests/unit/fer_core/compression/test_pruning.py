@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fer_core.compression.pruning import bake, masks, prune, scores_of, sparsity
+from fer_core.compression.pruning import RAMP, Gradual, bake, masks, prune, scores_of, sparsity
 
 
 def network(seed=0):
@@ -72,4 +72,22 @@ def test_zeros_survive_an_optimiser_and_biases_are_spared():
     bake(model)
     assert sparsity(model) == round(0.7 * WEIGHTS) / WEIGHTS
     assert (model[5].bias != 0).all()
+    assert sorted(model.state_dict()) == sorted(network().state_dict())
+
+
+def test_gradual_pruning_follows_its_cubic_and_never_revives_a_weight():
+    model = network()
+    gradual, shares, dead = Gradual(model, 0.8), [], None
+    for done in (0.0, 0.1, 0.2, 0.3, 0.4, RAMP, 0.9):
+        gradual(done)
+        shares.append(sparsity(model))
+        now = model[0].weight == 0
+        assert dead is None or (now | ~dead).all()
+        dead = now
+        for layer in (model[0], model[3], model[5]):  # as an optimiser would
+            layer.parametrizations.weight.original.data += 0.05
+    expected = [0.8 * (1 - (1 - min(1.0, done / RAMP)) ** 3) for done in (0.0, 0.1, 0.2, 0.3, 0.4, RAMP, 0.9)]
+    assert shares == pytest.approx(expected, abs=0.03)
+    assert shares[-1] == shares[-2] == round(0.8 * WEIGHTS) / WEIGHTS
+    bake(model)
     assert sorted(model.state_dict()) == sorted(network().state_dict())
