@@ -46,8 +46,8 @@ class LogBuffer:
         self._news = asyncio.Event()
 
     def write(self, priority: Priority, tag: str, message: str, pid: int) -> None:
-        """Add *message*, a line for each of its lines."""
-        for text in message.split("\n"):
+        """Add *message*, a line for each of its lines; a newline at its end is none (logprint.c)."""
+        for text in message.removesuffix("\n").split("\n"):
             self._lines.append(Line(self._written, self._now(), pid, priority, tag, text))
             self._written += 1
         self._news.set()

@@ -9,14 +9,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from devicelab.android import UIA2_PACKAGES
+from devicelab.android import NATIVE_BENCHMARK, UIA2_PACKAGES
 from devicelab.config import SimulatedPhone
 from devicelab.device import Health, Value
+from devicelab.emulator.benchmarktext import Dialect
 from devicelab.emulator.clock import PhoneClock
 from devicelab.emulator.faults import FaultBook, When
 from devicelab.emulator.filesystem import FileSystem
 from devicelab.emulator.logbuffer import LogBuffer
-from devicelab.emulator.packagestore import PackageStore
+from devicelab.emulator.packagestore import BENCHMARK_APP, PackageStore
 from devicelab.emulator.physics import Physics
 from devicelab.emulator.properties import SDK, Android, properties
 
@@ -27,9 +28,7 @@ UPTIME_AT_START = 3600.0
 HEALTHY, OVER_VOLTAGE = 2, 5
 """``BatteryManager.BATTERY_HEALTH_GOOD`` and ``..._OVER_VOLTAGE``."""
 TRACED = 2000
-
-Dialect = Literal["litert", "tf2.3", "tf1.13"]
-"""Which release of the official benchmark is installed: its lines differ (``devicelab.emulator.benchmarktext``)."""
+NATIVE_CONTENT = b"emulated benchmark_model: not an executable"
 
 
 class EmulatedPhone(Value):
@@ -111,6 +110,10 @@ class Phone:
         self.rng = np.random.default_rng([config.character.seed, *config.serial.encode()])
         self.files = FileSystem()
         self.packages = PackageStore(self.files, self.rng)
+        if config.app_installed:
+            self.packages.preinstall(BENCHMARK_APP)
+        if config.native_installed:
+            self.files.write(NATIVE_BENCHMARK, NATIVE_CONTENT, clock.now(), 0o755)
         self.settings: dict[tuple[str, str], str] = {("global", "package_verifier_enable"): "1"}
         self.properties = properties(config.android, config.serial)
         self.physics = Physics(config.character, clock.now())

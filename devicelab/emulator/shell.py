@@ -169,7 +169,7 @@ class Shell:
         target = "".join(await self._expand(redirection.target, streams))
         if redirection.operator == "<":
             reader = asyncio.StreamReader(limit=1 << 30)
-            reader.feed_data(self.phone.files.read(self.path(target)))
+            reader.feed_data(b"" if target == "/dev/null" else self.phone.files.read(self.path(target)))
             reader.feed_eof()
             return replace(streams, stdin=reader)
         if redirection.operator == ">&":
