@@ -33,12 +33,14 @@ class Stream:
         self.local = local
         self.remote = remote
         self.closed = False
+        self.accepted = False
         self.acknowledged = asyncio.Event()
         self._connection = connection
         self._one_at_a_time = asyncio.Lock()
 
     async def accept(self) -> None:
         """Tell the host that the service is open."""
+        self.accepted = True
         await self._connection.send(OKAY, self.local, self.remote)
 
     async def write(self, data: bytes) -> None:
@@ -58,11 +60,14 @@ class Stream:
                     raise StreamClosedError(self.service)
 
     async def close(self) -> None:
-        """Close it from the phone's side; nothing happens if it is closed."""
+        """Close it from the phone's side, or refuse it if it was not accepted; nothing happens if it is closed.
+
+        A refusal has no number of ours (AOSP: protocol.txt); adb's server ignores one that has and waits for ever.
+        """
         if not self.closed:
             self.forget()
             with suppress(ConnectionError):
-                await self._connection.send(CLSE, self.local, self.remote)
+                await self._connection.send(CLSE, self.local if self.accepted else 0, self.remote)
 
     def forget(self) -> None:
         """Take note that it is closed."""

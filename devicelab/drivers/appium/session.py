@@ -55,7 +55,7 @@ def capabilities(udid: str, *, adb_port: int, system_port: int, installed: bool)
         "appium:adbExecTimeout": 30_000,
         "appium:uiautomator2ServerLaunchTimeout": 60_000,
         "appium:uiautomator2ServerInstallTimeout": 90_000,
-        "appium:uiautomator2ServerReadTimeout": 20_000,
+        "appium:uiautomator2ServerReadTimeout": 8_000,
         "appium:androidInstallTimeout": 90_000,
         "appium:clearDeviceLogsOnStart": True,
         "appium:logcatFormat": "threadtime",
