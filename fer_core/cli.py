@@ -170,7 +170,7 @@ def _print(*parts: Any) -> None:  # noqa: ANN401  whatever rich can show
     console = Console()
     wide = Console(width=None if console.is_terminal else _PLAIN_WIDTH)
     for part in parts:
-        wide.print(part, markup=False, highlight=False)
+        wide.print(part, highlight=False)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from fer_core.data.catalog import Expected, card
 from fer_core.data.faces import Example, Listing, Skipped
 from fer_core.data.listing import list_source
 from fer_core.data.loading import decode_all, is_synthetic
-from fer_core.data.sources import DataSource
+from fer_core.data.sources import DataSource, Layout
 from fer_core.labels import EXPRESSIONS, Expression
 from fer_core.specs import Spec
 
@@ -61,7 +61,7 @@ class Census(Spec):
     """
 
     path: str
-    layout: str
+    layout: Layout
     synthetic: bool
     images: int
     subjects: int

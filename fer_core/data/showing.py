@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from fer_core.data.catalog import Card, Expected
+from fer_core.data.catalog import Card, Expected, card
 from fer_core.data.census import Census, Row
 from fer_core.labels import EXPRESSIONS
 
@@ -20,9 +19,7 @@ def cards_table(cards: Iterable[Card]) -> Table:
     for heading in ("layout", "set", "shows", "images", "licence"):
         table.add_column(heading, overflow="fold")
     for about in cards:
-        table.add_row(
-            about.name, escape(about.title), escape(about.population), _size(about.expected), escape(about.licence)
-        )
+        table.add_row(about.name, Text(about.title), Text(about.population), _size(about.expected), Text(about.licence))
     return table
 
 
@@ -51,11 +48,11 @@ def card_page(about: Card) -> RenderableType:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, told in facts.items():
-        grid.add_row(name, escape(told))
+        grid.add_row(name, Text(told))
     for number, form in enumerate(about.layouts):
-        grid.add_row("on disk" if number == 0 else "or", escape(form.tree.strip()))
+        grid.add_row("on disk" if number == 0 else "or", Text(form.tree.strip()))
     if about.expected is not None:
-        grid.add_row("complete", escape(_expected(about.expected)))
+        grid.add_row("complete", Text(_expected(about.expected)))
     source = f'layout = "{about.name}", path = "/data/{about.name}"'
     return Group(Text(f"{about.name}: {about.title}", style="bold"), grid, Text(f"in a study: {{ {source} }}"))
 
@@ -94,7 +91,7 @@ def _counts(found: Census) -> Table:
     for heading in (*EXPRESSIONS, "images", "subjects"):
         table.add_column(heading, justify="right")
     for row in found.rows:
-        table.add_row(row.population or "?", escape(row.group or "?"), row.age_band or "?", *_numbers(row))
+        table.add_row(row.population or "?", Text(row.group or "?"), row.age_band or "?", *_numbers(row))
     table.add_section()
     whole = [*found.by_class.values(), found.images]
     table.add_row("all", "", "", *(f"{number:,}" for number in whole), f"{found.subjects:,}" if found.subjects else "?")
@@ -112,4 +109,6 @@ def _completeness(found: Census) -> list[str]:
     if not found.differences:
         return ["complete: every number is the expected one"]
     numbers = "; ".join(f"{item.what} {item.found:,}, not {item.expected:,}" for item in found.differences)
-    return [f"warning: not what a complete copy has: {numbers}"]
+    expected = card(found.layout).expected
+    sure = "" if expected is None or expected.confirmed else " (its numbers are not confirmed)"
+    return [f"warning: not what a complete copy has{sure}: {numbers}"]

@@ -45,7 +45,7 @@ def test_check_recognises_a_set_and_tells_what_is_not_complete(cafe):
     result = run("check", cafe)
     assert result.exit_code == 0
     assert "recognised as cafe (has: photographs named like 10541-happy_F-EA-14.jpg)" in result.output
-    assert "images 3, not 1,192; subjects 2, not 154" in result.output
+    assert "(its numbers are not confirmed): images 3, not 1,192; subjects 2, not 154" in result.output
     assert "subjects of group AS 1, not 16" in result.output
 
 

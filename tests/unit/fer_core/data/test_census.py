@@ -1,7 +1,9 @@
 import os
+from io import StringIO
 
 import pytest
 from known_sets import image, plant, truth
+from rich.console import Console
 
 from fer_core.data.census import AGE_BANDS, Census, census
 from fer_core.data.listing import list_source
@@ -91,6 +93,16 @@ def test_broken_images_and_dropped_labels_are_told_one_line_each(tmp_path):
     assert "dropped: 2 labelled 'contempt', e.g. " in text
     assert "3 file(s) skipped" in text
     assert r"line\nbreak.jpg: name is not of the form" in text
+
+
+def test_what_a_table_says_is_printed_as_it_is(tmp_path):
+    image(tmp_path / "1.jpg")
+    (tmp_path / "faces.csv").write_text("path,expression,group\n1.jpg,happy,[red]a[/red]\n1.jpg,[bold]calm,\n")
+    with StringIO() as stream:
+        Console(file=stream, width=160).print(*census_page(census(DataSource(layout="table", path=tmp_path))))
+        told = stream.getvalue()
+    assert "\u2502 [red]a[/red] \u2502" in told
+    assert "1 labelled '[bold]calm'" in told
 
 
 def test_a_long_list_of_skipped_files_is_cut(tmp_path):
