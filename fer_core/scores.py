@@ -35,7 +35,7 @@ class Scores(_Value):
     """What a classifier achieves on one set of faces. All rates are fractions in [0, 1].
 
     ``macro_f1`` is the mean F1 of all seven classes: a class without an image or a prediction
-    counts as 0. Intervals resample subjects (children), not photographs. ``gap`` is the raw max - min of macro-F1
+    counts as 0. Intervals are over subjects (children), not photographs. ``gap`` is the raw max - min of macro-F1
     over groups with at least ten subjects; ``gap_null`` its expectation when group labels are
     shuffled over subjects, ``gap_p`` the p-value of that permutation test and ``gap_shrunk`` =
     max(0, gap - gap_null), the objective that a search may optimise. The gap fields are ``None``

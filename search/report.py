@@ -65,7 +65,7 @@ def _page(record: StudyRecord, rows: Sequence[FrontRow], picture: str) -> str:
 <div class="card">{picture}</div>
 <p>A trial is on the front when no other is at least as good in every objective and better in one
 ({escape(", ".join(record.config.objectives))}); with a third objective a point may lie below the line and still be
-on it. Bars are 95 % intervals: of F1 by resampling children, of latency over blocks of runs.</p>
+on it. Bars are 95 % intervals: of F1 by leaving out one child at a time, of latency over blocks of runs.</p>
 {_front_table(members)}
 <p>F1 and gap are points of 100. Both are of the <em>search half</em> of the evaluation set, which chose these trials
 and so flatters them; <em>report F1</em> is of the children that no search has seen: quote that one. <em>Gap</em> is

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, logit
+from scipy.stats import t as student
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from fer_core import statistics
 from fer_core.errors import DataError
 from fer_core.labels import EXPRESSIONS
+from fer_core.scores import Interval
 
 CAFE_GROUPS = {"African American": 27, "Asian": 16, "European American": 77, "Latino": 23, "South Asian": 11}
 """Children per group of CAFE, 154 in all."""
@@ -114,14 +117,34 @@ def test_chunks_and_seed_decide_nothing_else(monkeypatch):
     assert len(statistics.bootstrap(counts, groups, draws=20).macro_f1) == 20
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
+@pytest.mark.parametrize("groups", [CAFE_GROUPS, {"Asian": 6}])
+def test_intervals_cover_the_truth_about_as_often_as_they_say(groups):
     covered = 0
-    truth = float(statistics.macro_f1(sum(cafe_like(seed)[0].sum(axis=0) for seed in range(200))))
-    for seed in range(200, 400):
-        counts, groups = cafe_like(seed)
-        found = statistics.interval(statistics.bootstrap(counts, groups, draws=400).macro_f1)
+    truth = float(statistics.macro_f1(sum(cafe_like(seed, CAFE_GROUPS)[0].sum(axis=0) for seed in range(200))))
+    for seed in range(200, 600):
+        found = statistics.jackknife_interval(*cafe_like(seed, groups))
         covered += found.low <= truth <= found.high
-    assert 0.88 <= covered / 200 <= 0.99
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_the_jackknife_leaves_out_one_subject_at_a_time():
+    counts, groups = cafe_like(8, {"a": 9, "b": 5, "c": 1, "d": 1})
+    found = statistics.jackknife_interval(counts, groups)
+    variance = 0.0
+    for names in (["a"], ["b"], ["c", "d"]):  # who is alone shares a stratum
+        rows = np.flatnonzero(np.isin(groups, names))
+        without = [brute_f1(np.delete(counts, row, axis=0)) for row in rows]
+        variance += (len(rows) - 1) / len(rows) * np.square(without - np.mean(without)).sum()
+    f1 = brute_f1(counts)
+    half = student.ppf(0.975, 16 - 3) * np.sqrt(variance) / (f1 * (1 - f1))
+    assert (found.low, found.high) == pytest.approx(expit(logit(f1) + np.array([-half, half])))
+
+
+def test_intervals_of_what_does_not_vary_and_of_one_subject():
+    perfect = np.tile(np.eye(7, dtype=np.int64), (6, 1, 1))
+    assert statistics.jackknife_interval(perfect, [""] * 6) == Interval(low=1, high=1)
+    assert statistics.jackknife_interval(np.roll(perfect, 1, axis=2), [""] * 6) == Interval(low=0, high=0)
+    assert statistics.jackknife_interval(perfect[:1], ["a"]) == Interval(low=0, high=1)
 
 
 def test_the_gap_that_chance_alone_gives_a_set_like_cafe():
