@@ -84,10 +84,10 @@ def test_unauthorized_phone_challenges_twice_and_then_waits():
 def test_forward_to_a_server_that_does_not_run_is_refused():
     async def scenario(_, host):
         await connect(host)
-        await host.send(OPEN, 1, 0, b"tcp:6790\0")
-        return (await host.receive())[0]
+        await host.send(OPEN, 7, 0, b"tcp:6790\0")
+        return (await host.receive())[:3]
 
-    assert talk(scenario) == CLSE
+    assert talk(scenario) == (CLSE, 0, 7)
 
 
 def test_a_frozen_phone_answers_nothing_and_then_everything():
