@@ -17,32 +17,50 @@ def to_input(images: NDArray[np.uint8], device: str | torch.device = "cpu") -> T
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def class_quotas(counts: NDArray[np.int64], balance: float) -> NDArray[np.int64]:
-    """Return how many images of each class an epoch shows, int64 (classes,); the sum is that of *counts*.
+def quotas(counts: NDArray[np.int64], balance: float, total: int | None = None) -> NDArray[np.int64]:
+    """Return how many images of each class (or group) are shown, int64 (classes,), *total* in all (default: all).
 
     The share of a class is (1 - balance) x its frequency + balance / (number of classes present), rounded by the
     method of largest remainders. Classes without images get none.
     """
-    total = int(counts.sum())
+    images = int(counts.sum())
+    total = images if total is None else total
     present = counts > 0
-    shares = (1 - balance) * counts / total + balance * present / present.sum()
+    shares = (1 - balance) * counts / images + balance * present / present.sum()
     exact = shares * total
-    quotas: NDArray[np.int64] = np.floor(exact + 1e-9).astype(np.int64)
-    missing = total - int(quotas.sum())
-    quotas[np.argsort(quotas - exact, kind="stable")[:missing]] += 1
-    return quotas
+    rounded: NDArray[np.int64] = np.floor(exact + 1e-9).astype(np.int64)
+    missing = total - int(rounded.sum())
+    rounded[np.argsort(rounded - exact, kind="stable")[:missing]] += 1
+    return rounded
 
 
-def epoch_order(labels: NDArray[np.int64], balance: float, rng: np.random.Generator) -> NDArray[np.int64]:
+def epoch_order(
+    labels: NDArray[np.int64],
+    balance: float,
+    rng: np.random.Generator,
+    *,
+    groups: NDArray[np.str_] | None = None,
+    group_balance: float = 0.0,
+) -> NDArray[np.int64]:
     """Return the rows that one epoch shows, int64 (n,), shuffled.
 
-    Every class gets its quota (``class_quotas``): no image of a class appears twice before each has appeared
-    once. With ``balance`` 0 this is a permutation.
+    Every class gets its quota by *balance*; where *group_balance* is above 0, the quota of a class is shared out among
+    the *groups* (one entry per row; unknown ones, ``""``, are a group) that it shows, by *group_balance*. No image of a
+    class and group appears twice before each has appeared once. With both 0 this is a permutation.
     """
-    quotas = class_quotas(np.bincount(labels, minlength=len(EXPRESSIONS)), balance)
     chosen = []
-    for label, quota in enumerate(quotas):
+    for label, quota in enumerate(quotas(np.bincount(labels, minlength=len(EXPRESSIONS)), balance).tolist()):
         rows = np.flatnonzero(labels == label)
-        rounds = -(-int(quota) // len(rows)) if len(rows) else 0
-        chosen.extend([rng.permutation(rows)[: quota - turn * len(rows)] for turn in range(rounds)])
+        if groups is None or group_balance == 0 or len(rows) == 0:
+            chosen += _dealt(rows, quota, rng)
+            continue
+        _, codes = np.unique(groups[rows], return_inverse=True)
+        for code, share in enumerate(quotas(np.bincount(codes), group_balance, quota).tolist()):
+            chosen += _dealt(rows[codes == code], share, rng)
     return rng.permutation(np.concatenate(chosen))
+
+
+def _dealt(rows: NDArray[np.int64], quota: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Return *quota* of *rows*: as many whole rounds of all as fit, then a part of one."""
+    rounds = -(-quota // len(rows)) if len(rows) else 0
+    return [rng.permutation(rows)[: quota - turn * len(rows)] for turn in range(rounds)]

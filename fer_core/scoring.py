@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fer_core.artifact import sha256_of
 from fer_core.child import Child, ChildError
 from fer_core.data.faces import FaceSet
+from fer_core.data.pixels import Images
 from fer_core.data.splits import halves
 from fer_core.errors import DataError, UnreadableModelError
 from fer_core.labels import EXPRESSIONS
@@ -30,7 +31,7 @@ _turn = threading.Lock()
 atexit.register(_interpreter.close)
 
 
-def predict(model_path: Path, images: NDArray[np.uint8], *, timeout: float = 120.0) -> NDArray[np.float32]:
+def predict(model_path: Path, images: Images, *, timeout: float = 120.0) -> NDArray[np.float32]:
     """Return the logits (n, 7) float32 of *images*, uint8 (n, side, side, 3) RGB, by the .tflite at *model_path*.
 
     *timeout* is in seconds, for loading the file and again for every 128 images.

@@ -58,8 +58,9 @@ class TrainingSpec(Spec):
     """On whom and how a network is trained.
 
     ``class_balance`` interpolates the sampling weight of a class between its frequency (0) and
-    uniform (1). ``weight_decay`` is AdamW's. ``learning_rate`` is the peak of a warm-up + cosine
-    schedule over ``epochs``. ``mixing`` blends images and their labels (``fer_core.mixing``). ``ema_decay`` above 0
+    uniform (1); ``group_balance`` does the same for the groups inside each class. ``weight_decay``
+    is AdamW's. ``learning_rate`` is the peak of a warm-up + cosine schedule over ``epochs``.
+    ``mixing`` blends images and their labels (``fer_core.mixing``). ``ema_decay`` above 0
     makes the result the exponential moving average of the weights, with that memory per step. ``teacher`` is a larger
     network, trained for the seven expressions, whose state dict is in the file ``teacher_weights``; its opinion becomes
     half of the target (``fer_core.distillation``).
@@ -77,6 +78,7 @@ class TrainingSpec(Spec):
     teacher: ArchitectureName | None = None
     teacher_weights: str = "none"
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.5
+    group_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")

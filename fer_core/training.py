@@ -139,7 +139,8 @@ class Course:
             DivergedError: the loss became NaN or infinite.
         """
         rng = np.random.default_rng([self.spec.seed, epoch])
-        rows = epoch_order(self.faces.labels, self.spec.class_balance, rng)
+        spec, faces = self.spec, self.faces
+        rows = epoch_order(faces.labels, spec.class_balance, rng, groups=faces.groups, group_balance=spec.group_balance)
         noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
         self.learner.train()
         total, all_steps = 0.0, self.steps * self.spec.epochs

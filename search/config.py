@@ -141,6 +141,7 @@ class TrainingSpace(Spec):
     weight_decay: Setting = 1e-2
     label_smoothing: Setting = 0.05
     class_balance: Setting = 0.5
+    group_balance: Setting = 0.0
     ema_decay: Setting = 0.0
     augmentation: Choices[Augmentation] = ("light",)
     mixing: Choices[Mixing] = ("none",)

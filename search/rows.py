@@ -63,6 +63,7 @@ class FrontRow(Spec):
     teacher: ArchitectureName | None
     teacher_weights: str
     class_balance: float
+    group_balance: float
     pruning: Pruning
     pruning_ratio: float
     channel_importance: ChannelImportance

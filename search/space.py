@@ -20,7 +20,16 @@ from search.config import Range, Setting, SpaceConfig, StudyConfig
 __all__ = ["Given", "SpaceConfig", "Suggests", "continuous", "covering_design", "size", "suggest"]
 
 INTEGERS = frozenset({"epochs", "batch_size", "fine_tune_epochs"})
-RECIPE = ("epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "class_balance", "ema_decay")
+RECIPE = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "label_smoothing",
+    "class_balance",
+    "group_balance",
+    "ema_decay",
+)
 """The numbers of the training recipe, in the order in which they are asked for."""
 
 

@@ -88,8 +88,12 @@ class Workbench:
         return self._open.enter_context(Converter())
 
     def _training_faces(self, size: int, population: Population) -> tuple[FaceSet, FaceSet]:
-        """Return training and validation faces of *population* at *size* pixels; no subject is in both."""
-        faces = load_faces(self.config.data.training, size, self._cache).of_population(population)
+        """Return training and validation faces of *population* at *size* pixels; no subject is in both.
+
+        None shows what an evaluation face shows.
+        """
+        data = self.config.data
+        faces = load_faces(data.training, size, self._cache, apart_from=[data.evaluation]).of_population(population)
         train, validation = validation_split(faces)
         return faces.take(train), faces.take(validation)
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from fer_core.data.sources import DataSource, Layout
+from fer_core.data.sources import Cropping, DataSource, Layout
 from fer_core.labels import Expression
 from fer_core.specs import Population, Spec
 
@@ -100,7 +100,8 @@ class Card(Spec):
     """Everything that is known about one set.
 
     ``shows`` are the populations that the set itself tells (empty: it does not). ``labels`` translates the set's codes,
-    in lower case, to the seven expressions or to another word, which is then dropped and counted.
+    in lower case, to the seven expressions or to another word, which is then dropped and counted. ``faces`` is how they
+    are cut out unless a source says otherwise.
     """
 
     name: Layout
@@ -110,6 +111,7 @@ class Card(Spec):
     shows: tuple[Shown, ...] = ()
     licence: str
     may_show_faces: bool
+    faces: Cropping = "detect"
     access: str
     labels: Mapping[str, str] = {}
     subjects: str

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fer_core.data.catalog import Expected, card
 from fer_core.data.faces import Example, Listing, Skipped
+from fer_core.data.harvest import decode_all
 from fer_core.data.listing import list_source
-from fer_core.data.loading import decode_all, is_synthetic
+from fer_core.data.loading import is_synthetic
 from fer_core.data.sources import DataSource, Layout
 from fer_core.labels import EXPRESSIONS, Expression
 from fer_core.specs import Spec

@@ -1,7 +1,7 @@
 """What a face set is, as values: examples that an adapter lists, and images that a loader decoded. NumPy only."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core.data.pixels import Images, selected
 from fer_core.errors import ConfigError
 from fer_core.labels import EXPRESSIONS, Expression
 
@@ -60,6 +61,21 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """An image that was left out because it shows what another one shows already.
+
+    ``exact``: the same bytes and the same box; otherwise the two look alike. ``original`` is the image that was kept;
+    ``leaked``: that one belongs to the faces that judge. ``conflicting``: the two have different labels.
+    """
+
+    path: str
+    original: str
+    exact: bool
+    conflicting: bool
+    leaked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """What an adapter found in a folder, in the order of the sorted paths.
 
@@ -77,15 +93,17 @@ class Listing:
 class FaceSet:
     """Decoded faces: one row per image in every array.
 
-    ``images`` is uint8 (n, size, size, 3) in RGB, usually a read-only memory map. ``labels`` is int64
+    ``images`` reads like an array uint8 (n, size, size, 3) in RGB, usually out of memory maps. ``labels`` is int64
     (n,) with indices into ``fer_core.labels.EXPRESSIONS``; ``subjects``, ``groups`` and ``populations`` are
     string arrays (n,) where ``""`` is an unknown group or population. An image whose subject is unknown is
     a subject of its own, so subject-wise statistics become image-wise ones. ``mouth_open`` is int8 (n,): 1, 0, or -1
-    for unknown. ``digest`` identifies pixels and annotations (hex SHA-256). ``synthetic`` is true as soon as one image
-    comes from a rendered set. ``skipped`` lists what could not be used.
+    for unknown. ``ages`` is float64 (n,) in years, NaN for unknown, ``splits`` a string array (n,) of official splits,
+    ``""`` for none. ``digest`` identifies pixels and annotations (hex SHA-256). ``synthetic`` is true as soon as one
+    image comes from a rendered set. ``skipped`` lists what could not be used, ``duplicates`` what was left out because
+    another image shows it.
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
     subjects: NDArray[np.str_]
     groups: NDArray[np.str_]
@@ -94,6 +112,15 @@ class FaceSet:
     digest: str
     synthetic: bool = False
     skipped: tuple[Skipped, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
+    ages: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    splits: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=np.str_))
+
+    def __post_init__(self) -> None:
+        unknown = {"ages": np.full(len(self.labels), np.nan), "splits": np.full(len(self.labels), "")}
+        for name, column in unknown.items():
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, column)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,26 +138,16 @@ class FaceSet:
     def take(self, rows: NDArray[Any]) -> "FaceSet":
         """Return the images at *rows* (indices, or a boolean mask of length n) as a set of their own.
 
-        A contiguous ascending range stays a view of the memory map; anything else copies its images. The
-        digest of the result follows from this set's digest and the rows.
+        No image is read as long as they lie in :class:`fer_core.data.pixels.Pixels`. The digest of the result follows
+        from this set's digest and the rows.
         """
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.asarray(rows, dtype=np.int64)
         if len(index) == len(self) and np.array_equal(index, np.arange(len(self))):
             return self
-        contiguous = len(index) > 0 and index[0] >= 0 and bool(np.all(np.diff(index) == 1))
-        where: Any = slice(int(index[0]), int(index[-1]) + 1) if contiguous else index
         digest = hashlib.sha256(self.digest.encode() + index.astype("<i8").tobytes()).hexdigest()
-        return FaceSet(
-            images=self.images[where],
-            labels=self.labels[where],
-            subjects=self.subjects[where],
-            groups=self.groups[where],
-            populations=self.populations[where],
-            mouth_open=self.mouth_open[where],
-            digest=digest,
-            synthetic=self.synthetic,
-            skipped=self.skipped,
-        )
+        columns = ("labels", "subjects", "groups", "populations", "mouth_open", "ages", "splits")
+        taken = {name: getattr(self, name)[index] for name in columns}
+        return replace(self, images=selected(self.images, index), digest=digest, **taken)
 
     def of_population(self, population: str) -> "FaceSet":
         """Return the images of ``"children"`` or ``"adults"``; ``"all"`` returns every image, known or not.

@@ -1,54 +1,63 @@
-"""Sources -> a FaceSet: decoded once, in parallel, into a memory-mapped cache.
+"""Sources -> a FaceSet: decoded once into the cache (``fer_core.data.shards``), joined, rid of duplicates."""
 
-A cache entry is a folder named by a key: the SHA-256 of everything that decides its contents without
-opening a photograph (paths, sizes and modification times of the files, annotations, image size, the version of
-the decoder). It is built in a ``.partial`` folder under a file lock and renamed when complete: a second process that
-asks at the same time waits for the first, and what a killed process left behind is wiped by the next.
-"""
-
-import fcntl
 import hashlib
 import json
 import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fer_core.data.decoding import decode
-from fer_core.data.faces import Example, FaceSet, Skipped
+from fer_core.data.catalog import card
+from fer_core.data.duplicates import Found, find_duplicates
+from fer_core.data.faces import Duplicate, Example, FaceSet, Listing, Skipped
 from fer_core.data.listing import list_source
-from fer_core.data.sources import DataSource
+from fer_core.data.manifest import SCHEMA, name_of
+from fer_core.data.pixels import joined
+from fer_core.data.shards import Cached, Job, Progress, ensure
+from fer_core.data.sources import Cropping, DataSource
 from fer_core.errors import DataError
 from fer_core.labels import EXPRESSIONS
 
 logger = logging.getLogger(__name__)
 
-type Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
-
 SYNTHETIC_MARK = "synthetic.json"
 """A file of this name in a source's folder, or in a parent up to two levels up, marks its faces as rendered."""
 
-_VERSION = 1
-_CHUNK = 64  # images between two calls of progress
-_BLOCK = 1024  # images decoded ahead of the writer, which bounds memory
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One image to decode: the example, and the subject it counts as."""
+class Prepared:
+    """One source, decoded: what its adapter listed and its entry in the cache."""
 
-    example: Example
-    subject: str
+    source: DataSource
+    listing: Listing
+    cached: Cached
+
+    @property
+    def used(self) -> pa.Table:
+        """The rows of the manifest that have a face, in the order of the pixels."""
+        return self.cached.table.filter(pc.equal(self.cached.table["reason"], ""))
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What the adapter or the decoder could not use."""
+        table = self.cached.table.filter(pc.not_equal(self.cached.table["reason"], ""))
+        failed = zip(self.listing_paths(table), table["reason"].to_pylist(), strict=True)
+        return (*self.listing.skipped, *(Skipped(path, reason) for path, reason in failed))
+
+    def listing_paths(self, table: pa.Table) -> list[str]:
+        """Return the path of each row of *table* on this machine, with the number of the frame where there is one."""
+        root = self.source.path if self.source.path.is_dir() else self.source.path.parent
+        names = zip(table["path"].to_pylist(), table["frame"].to_pylist(), strict=True)
+        return [str(root / name) + ("" if frame is None else f"#{frame}") for name, frame in names]
 
 
 def is_synthetic(folder: Path) -> bool:
@@ -69,147 +78,169 @@ def is_synthetic(folder: Path) -> bool:
     return False
 
 
-def load_faces(sources: Sequence[DataSource], size: int, cache: Path, *, progress: Progress | None = None) -> FaceSet:
+def cropping(source: DataSource) -> Cropping:
+    """Return how faces of *source* are cut out: as it says, else as suits its set; rendered ones are cut already."""
+    if source.faces is not None:
+        return source.faces
+    return "centre" if is_synthetic(source.path) else card(source.layout).faces
+
+
+def prepare(
+    source: DataSource, size: int, cache: Path, *, progress: Progress | None = None, processes: int | None = None
+) -> Prepared:
+    """Return *source* decoded to *size* x *size* pixels: from *cache*, or after putting it there.
+
+    Raises:
+        DataError: a missing folder, nothing usable in it, or a cache that cannot be written.
+    """
+    source = source.model_copy(update={"path": source.path.resolve()})
+    listing = list_source(source)
+    job = Job(listing.examples, source.path, size, cropping(source))
+    cached = ensure(cache / f"faces-{_key(job)[:32]}", job, progress=progress, processes=processes)
+    prepared = Prepared(source, listing, cached)
+    if not len(cached.pixels):
+        first = prepared.skipped[-1]
+        raise DataError(
+            f"{source.path}: none of the {len(listing.examples)} photographs can be decoded; for one, "
+            f"{first.path}: {first.reason}"
+        )
+    return prepared
+
+
+def load_faces(
+    sources: Sequence[DataSource],
+    size: int,
+    cache: Path,
+    *,
+    apart_from: Sequence[DataSource] = (),
+    progress: Progress | None = None,
+) -> FaceSet:
     """Return the faces of all *sources*, in their order, as one set of *size* x *size* images.
 
-    Photographs are cropped to their centre square and area-resampled. Files that cannot be decoded (a truncated JPEG,
-    say) are in ``skipped`` with the reason. Equal subject ids in two sources are one subject.
+    Files that cannot be decoded (a truncated JPEG, say) are in ``skipped`` with the reason. Of images that show the
+    same, the first is kept, and none that *apart_from* shows too (the faces that judge, when these train); the others
+    are in ``duplicates``. Sources with ``duplicates = "keep"`` lose none.
 
     Raises:
         DataError: no source, a missing folder, or nothing that can be decoded.
     """
     if not sources:
         raise DataError("no data source is given: name at least one folder of faces")
-    sources = [source.model_copy(update={"path": source.path.resolve()}) for source in sources]
-    listings = [list_source(source) for source in sources]
-    rows = [
-        _Row(example, example.subject or f"{number}:{str(example.path).removeprefix(str(source.path))}")
-        for number, (source, listing) in enumerate(zip(sources, listings, strict=True))
-        for example in listing.examples
+    judges = [prepare(source, size, cache) for source in apart_from]
+    parts = [prepare(source, size, cache, progress=progress) for source in sources]
+    whole = _joined(parts)
+    found = _found([*judges, *parts], cache)
+    offset = sum(len(part.cached.pixels) for part in judges)
+    droppable = np.concatenate([np.full(len(p.cached.pixels), p.source.duplicates == "drop") for p in parts])
+    repeats = (found.original[offset:] >= 0) & droppable
+    duplicates = tuple(_duplicates([*judges, *parts], found, offset + np.flatnonzero(repeats), offset))
+    kept = whole.take(~repeats)
+    if len(kept) == 0:
+        raise DataError("every image to train on is shown by the faces that judge: name other data")
+    return replace(kept, duplicates=duplicates)
+
+
+def _joined(parts: Sequence[Prepared]) -> FaceSet:
+    table = pa.concat_tables([part.used for part in parts]).combine_chunks()
+    subjects = [
+        subject or f"{number}:{path.removeprefix(str(part.source.path))}"
+        for number, part in enumerate(parts)
+        for subject, path in zip(part.used["subject"].to_pylist(), part.listing_paths(part.used), strict=True)
     ]
-    unlisted = tuple(skipped for listing in listings for skipped in listing.skipped)
-    synthetic = any(is_synthetic(source.path) for source in sources)
-    entry = cache / f"faces-{_key(rows, size)[:32]}"
-    with _locked(entry):
-        faces = _open(entry, unlisted, synthetic=synthetic)
-        if faces is None:
-            _build(entry, rows, size, progress)
-            faces = _open(entry, unlisted, synthetic=synthetic)
-    if faces is None:
-        raise DataError(f"{entry}: the cache just written cannot be read back; check the disk and delete the folder")
-    return faces
+    openness = [-1 if value is None else int(value) for value in table["mouth_open"].to_pylist()]
+    order = {name: index for index, name in enumerate(EXPRESSIONS)}
+    return FaceSet(
+        images=joined([part.cached.pixels for part in parts]),
+        labels=np.array([order[name] for name in table["expression"].to_pylist()], dtype=np.int64),
+        subjects=np.array(subjects, dtype=np.str_),
+        groups=_strings(table, "group"),
+        populations=_strings(table, "population"),
+        mouth_open=np.array(openness, dtype=np.int8),
+        digest=hashlib.sha256("\0".join(part.cached.digest for part in parts).encode()).hexdigest(),
+        synthetic=any(is_synthetic(part.source.path) for part in parts),
+        skipped=tuple(skipped for part in parts for skipped in part.skipped),
+        ages=np.array([np.nan if age is None else age for age in table["age"].to_pylist()], dtype=np.float64),
+        splits=_strings(table, "split"),
+    )
 
 
-def _key(rows: Sequence[_Row], size: int) -> str:
-    digest = hashlib.sha256(json.dumps([_VERSION, size]).encode())
-    for row in rows:
-        try:
-            stat = row.example.path.stat()
-        except OSError as error:
-            raise DataError(f"{row.example.path}: cannot be read: {error.strerror}") from error
-        example = row.example
-        parts = (example.path, stat.st_size, stat.st_mtime_ns, example.expression, row.subject)
-        digest.update("\0".join(map(str, (*parts, example.group, example.population, example.mouth_open))).encode())
+def _strings(table: pa.Table, name: str) -> NDArray[np.str_]:
+    return np.array(table[name].to_pylist(), dtype=np.str_)
+
+
+def _found(parts: Sequence[Prepared], cache: Path) -> Found:
+    """Find the duplicates in *parts* together, once: the answer stands in the cache."""
+    key = hashlib.sha256("\0".join(part.cached.digest for part in parts).encode()).hexdigest()
+    file = cache / f"duplicates-{key[:32]}.npz"
+    try:
+        with np.load(file) as stored:
+            return Found(stored["original"], stored["exact"])
+    except (OSError, ValueError, KeyError):
+        pass
+    tables = [part.used for part in parts]
+    films = [
+        f"{number}:{path}" if rate is not None else ""
+        for number, table in enumerate(tables)
+        for path, rate in zip(table["path"].to_pylist(), table["rate"].to_pylist(), strict=True)
+    ]
+    rows = [row for table in tables for row in table.select(["sha256", "box"]).to_pylist()]
+    found = find_duplicates(
+        joined([part.cached.pixels for part in parts]),
+        [f"{row['sha256']}{row['box']}" for row in rows],
+        np.concatenate([table["hash"].to_numpy() for table in tables]),
+        films,
+    )
+    _store(file, original=found.original, exact=found.exact)
+    return found
+
+
+def _store(file: Path, **arrays: NDArray[Any]) -> None:
+    """Write *arrays* to *file*, atomically; a cache that is read-only goes without."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+        temporary.replace(file)
+    except OSError as error:
+        logger.info("%s: not kept (%s)", file, error.strerror)
+
+
+def _duplicates(parts: Sequence[Prepared], found: Found, rows: NDArray[np.int64], offset: int) -> Iterator[Duplicate]:
+    """Yield what is known of the duplicates at *rows*; rows before *offset* belong to the faces that judge."""
+    if len(rows) == 0:
+        return
+    paths = [path for part in parts for path in part.listing_paths(part.used)]
+    labels = [label for part in parts for label in part.used["expression"].to_pylist()]
+    for row in rows.tolist():
+        original = int(found.original[row])
+        yield Duplicate(
+            path=paths[row],
+            original=paths[original],
+            exact=bool(found.exact[row]),
+            conflicting=labels[row] != labels[original],
+            leaked=original < offset,
+        )
+
+
+def _key(job: Job) -> str:
+    """Return what names the entry of *job*: a digest of its files (path below the source, size, time) and options."""
+    digest = hashlib.sha256(json.dumps([_VERSION, SCHEMA.names, job.size, job.how]).encode())
+    known: dict[Path, tuple[int, int]] = {}
+    for example in job.examples:
+        if example.path not in known:
+            known[example.path] = _changed(example.path)
+        about = (*known[example.path], name_of(example, job.root), *_annotations(example))
+        digest.update("\0".join(map(str, about)).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-@contextmanager
-def _locked(entry: Path) -> Iterator[None]:
-    """Hold the sole right to build *entry*; the system releases it when the process dies."""
+def _changed(path: Path) -> tuple[int, int]:
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        stream = entry.with_suffix(".lock").open("w")
+        about = path.stat()
     except OSError as error:
-        raise DataError(f"{entry.parent}: the cache folder cannot be written: {error.strerror}") from error
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return about.st_size, about.st_mtime_ns
 
 
-def _open(entry: Path, unlisted: tuple[Skipped, ...], *, synthetic: bool) -> FaceSet | None:
-    """Return the cached set, or ``None`` where there is none or it cannot be read."""
-    if not entry.is_dir():
-        return None
-    try:
-        about = json.loads((entry / "about.json").read_text(encoding="utf-8"))
-        with np.load(entry / "rows.npz") as rows:
-            columns = {name: rows[name] for name in rows.files}
-        shape = (len(columns["labels"]), about["size"], about["size"], 3)
-        return FaceSet(
-            images=np.memmap(entry / "images.bin", dtype=np.uint8, mode="r", shape=shape),
-            **columns,
-            digest=about["digest"],
-            synthetic=synthetic,
-            skipped=(*unlisted, *(Skipped(**item) for item in about["skipped"])),
-        )
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        logger.warning("%s: unreadable cache entry (%s): decoding again", entry, error)
-        return None
-
-
-def _build(entry: Path, rows: Sequence[_Row], size: int, progress: Progress | None) -> None:
-    """Decode *rows* and put the entry into its place. Called under the entry's lock.
-
-    ``images.bin`` holds the raw pixels, row after row; the digest covers them and all annotations.
-    """
-    partial = entry.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(entry, ignore_errors=True)
-    partial.mkdir()
-    kept: list[_Row] = []
-    failed: list[Skipped] = []
-    digest = hashlib.sha256()
-    with (partial / "images.bin").open("wb") as stream:
-        for done, (row, decoded) in enumerate(
-            zip(rows, decode_all([row.example.path for row in rows], size), strict=True), start=1
-        ):
-            if isinstance(decoded, Skipped):
-                failed.append(decoded)
-            else:
-                kept.append(row)
-                stream.write(decoded.data)
-                digest.update(decoded.data)
-            if progress is not None and (done % _CHUNK == 0 or done == len(rows)):
-                progress(done, len(rows))
-        stream.flush()
-        os.fsync(stream.fileno())
-    if not kept:
-        raise DataError(
-            f"none of the {len(rows)} photographs can be decoded; the first: {failed[0].path}: {failed[0].reason}"
-        )
-    columns = _columns(kept)
-    for name in sorted(columns):
-        digest.update("\0".join([name, *map(str, columns[name].tolist())]).encode())
-    np.savez_compressed(partial / "rows.npz", allow_pickle=False, **columns)
-    about = {"digest": digest.hexdigest(), "size": size, "skipped": [asdict(skipped) for skipped in failed]}
-    (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
-    partial.rename(entry)
-
-
-def decode_all(paths: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8] | Skipped]:
-    """Yield the pixels of each photograph in order, (size, size, 3), or why there are none.
-
-    Threads, one a core: both decoders let go of the interpreter while they work.
-    """
-
-    def attempt(path: Path) -> NDArray[np.uint8] | Skipped:
-        try:
-            return decode(path, size)
-        except DataError as error:
-            return Skipped(str(path), str(error).removeprefix(f"{path}: "))
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for start in range(0, len(paths), _BLOCK):
-            yield from pool.map(attempt, paths[start : start + _BLOCK])
-
-
-def _columns(rows: Sequence[_Row]) -> dict[str, NDArray[Any]]:
-    examples = [row.example for row in rows]
-    openness = [-1 if example.mouth_open is None else int(example.mouth_open) for example in examples]
-    return {
-        "labels": np.array([EXPRESSIONS.index(example.expression) for example in examples], dtype=np.int64),
-        "subjects": np.array([row.subject for row in rows], dtype=np.str_),
-        "groups": np.array([example.group for example in examples], dtype=np.str_),
-        "populations": np.array([example.population for example in examples], dtype=np.str_),
-        "mouth_open": np.array(openness, dtype=np.int8),
-    }
+def _annotations(example: Example) -> tuple[object, ...]:
+    return tuple(getattr(example, field.name) for field in fields(example) if field.name != "path")

@@ -11,8 +11,9 @@ import numpy as np
 
 from fer_core.data.catalog import card
 from fer_core.data.faces import Example, Skipped
+from fer_core.data.harvest import decode_all
 from fer_core.data.listing import list_source
-from fer_core.data.loading import decode_all, is_synthetic
+from fer_core.data.loading import is_synthetic
 from fer_core.data.sources import DataSource
 from fer_core.errors import ConfigError, DataError
 from fer_core.labels import EXPRESSIONS

@@ -31,6 +31,9 @@ Layout = Literal[
 ]
 """The names of the catalogue (``fer-data catalog``)."""
 
+Cropping = Literal["centre", "box", "detect"]
+"""How faces are cut out of photographs: the centre square, the set's own box, or what a detector finds."""
+
 _VIDEOS: tuple[Layout, ...] = ("emoreact", "liris-cse")
 _BELONGS: dict[str, tuple[Layout, ...]] = {
     "subject_pattern": ("folders",),
@@ -71,6 +74,10 @@ class DataSource(Spec):
     code PI is counted in: the published group sizes put it inside Asian (AS). ``subset`` is a text file with one CAFE
     photograph a line, by name or number: the others are left out. ``frame_rate`` is how many frames a second are taken
     from videos. ``columns`` says how a ``"table"`` calls its columns.
+
+    ``faces`` says how they are cut out: ``"centre"`` (they are cropped already), ``"box"`` (the set tells where they
+    are), ``"detect"`` (a detector finds them and turns their eyes level; where it finds none, the centre). Left out: as
+    suits the set. Of photographs that show the same, one is used, unless ``duplicates`` is ``"keep"``.
     """
 
     layout: Layout
@@ -84,6 +91,8 @@ class DataSource(Spec):
     subset: Path | None = None
     frame_rate: Annotated[float, Field(gt=0, le=60)] = 2.0
     columns: TableColumns = TableColumns()
+    faces: Cropping | None = None
+    duplicates: Literal["drop", "keep"] = "drop"
 
     @field_validator("subject_pattern")
     @classmethod

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_core.data.faces import FaceSet
+from fer_core.data.faces import Duplicate, FaceSet
 from fer_core.data.loading import load_faces
 from fer_core.data.sources import DataSource
 from fer_core.data.splits import halves, validation_split
@@ -29,7 +29,8 @@ def prepare(folder: StudyFolder) -> None:
     config = folder.config
     for size in config.space.input_size:
         evaluation = _load("data.evaluation", [config.data.evaluation], size, folder.cache_path)
-        training = _load("data.training", config.data.training, size, folder.cache_path)
+        apart = [config.data.evaluation]
+        training = _load("data.training", config.data.training, size, folder.cache_path, apart_from=apart)
         for population in config.space.population:
             validation_split(training.of_population(population))
     if "gap" in config.objectives:
@@ -72,8 +73,10 @@ def check_data(record: StudyRecord, config: StudyConfig, cache: Path) -> None:
             )
 
 
-def _load(key: str, sources: Sequence[DataSource], size: int, cache: Path) -> FaceSet:
-    faces = load_faces(sources, size, cache)
+def _load(
+    key: str, sources: Sequence[DataSource], size: int, cache: Path, apart_from: Sequence[DataSource] = ()
+) -> FaceSet:
+    faces = load_faces(sources, size, cache, apart_from=apart_from)
     if faces.skipped:
         first = faces.skipped[0]
         logger.warning(
@@ -83,4 +86,13 @@ def _load(key: str, sources: Sequence[DataSource], size: int, cache: Path) -> Fa
             first.path,
             first.reason,
         )
+    leaked = [item for item in faces.duplicates if item.leaked]
+    for items, what in ((leaked, "show what an evaluation face shows"), (_others(faces), "repeat another image")):
+        if items:
+            message = "%s: %d image(s) %s and are left out; the first: %s repeats %s"
+            logger.warning(message, key, len(items), what, items[0].path, items[0].original)
     return faces
+
+
+def _others(faces: FaceSet) -> list[Duplicate]:
+    return [item for item in faces.duplicates if not item.leaked]

@@ -6,13 +6,8 @@ seed of its own. ``synthetic.json`` marks the tree as rendered and says whether 
 
 import json
 import logging
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,13 +20,13 @@ from fer_core.data.synthetic.assets import data_folder, load_assets
 from fer_core.data.synthetic.identity import draw_subject
 from fer_core.data.synthetic.picture import Studio
 from fer_core.data.synthetic.plan import RENDERER, Person, RenderOptions, plan
+from fer_core.data.workers import in_processes
 from fer_core.errors import ConfigError, DataError
 from fer_core.labels import EXPRESSIONS
 
 logger = logging.getLogger(__name__)
 
 _QUALITY = 92
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _NOTE = "Rendered from CC0 MakeHuman assets. No real people; scores on these pictures say nothing about real children."
 
 
@@ -103,47 +98,7 @@ def _missing(out: Path, people: tuple[Person, ...]) -> list[Person]:
 
 def _rendered(out: Path, people: list[Person], size: int, processes: int) -> Iterator[int]:
     """Yield the number of pictures just written, person by person, in the order in which they get ready."""
-    if not people:
-        return
-    context = multiprocessing.get_context("spawn")
-    with (
-        _environment(_ONE_THREAD),
-        ProcessPoolExecutor(min(processes, len(people)), mp_context=context, initializer=_start_worker) as pool,
-    ):
-        try:
-            for future in as_completed([pool.submit(_render_person, out, person, size) for person in people]):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _start_worker() -> None:
-    """Prepare a worker: one thread, Ctrl-C is the parent's business, and no parent means no worker."""
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    yield from in_processes(_render_person, [(out, person, size) for person in people], processes)
 
 
 @cache
