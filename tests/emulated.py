@@ -1,10 +1,16 @@
-"""Emulated phones for tests: one in this process, its shell called directly, or one behind real adb."""
+"""Emulated phones for tests: one in this process, its shell called directly, or several in a process of their own."""
 
 import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import dataclass
 
 from devicelab.emulator.clock import PhoneClock
 from devicelab.emulator.commands import COMMANDS
+from devicelab.emulator.control import ask
 from devicelab.emulator.phone import EmulatedPhone, Phone
 from devicelab.emulator.shell import Shell, Streams
 from devicelab.protocols import SystemClock
@@ -41,3 +47,38 @@ async def shell(subject, text, stdin=b""):
 
 def say(subject, text, stdin=b""):
     return asyncio.run(shell(subject, text, stdin))
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+class Emulator:
+    """``fer-lab emulate`` in a process of its own, on any free ports."""
+
+    def __init__(self, android="9", phones=1, speed=1.0):
+        command = [sys.executable, "-c", "from devicelab.cli import main; main()", "emulate", "--json"]
+        command += ["--phones", str(phones), "--port", "0", "--control-port", "0"]
+        command += ["--android", android, "--speed", str(speed)]
+        path = os.pathsep.join(part for part in sys.path if part)
+        environment = {**os.environ, "PYTHONPATH": path}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        where = json.loads(self.process.stdout.readline())
+        self.control = where["control"]
+        self.serials = [phone["serial"] for phone in where["phones"]]
+        self.udids = [phone["udid"] for phone in where["phones"]]
+
+    def order(self, what, phone=0, when="now"):
+        return ask(self.control, do=what, phone=self.serials[phone], when=when)
+
+    def states(self):
+        return ask(self.control, do="state")["phones"]
+
+    def trace(self, phone=0):
+        return ask(self.control, do="trace", phone=self.serials[phone])["trace"]
+
+    def close(self):
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+        return self.process.returncode

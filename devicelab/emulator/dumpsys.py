@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Callable, Mapping
 
 from devicelab.drivers.simulator import CORES
-from devicelab.emulator.phone import LAUNCHER, Phone
+from devicelab.emulator.phone import Phone
 from devicelab.emulator.shell import Call, Program
 
 CHARGING, NOT_CHARGING = 2, 3
@@ -107,11 +107,24 @@ def _power(phone: Phone, arguments: tuple[str, ...]) -> str:
 
 
 def _activity(phone: Phone, arguments: tuple[str, ...]) -> str:
-    if arguments[:1] != ("services",):
-        focus = phone.screen.focus
-        return f"ACTIVITY MANAGER ACTIVITIES\n  mResumedActivity: ActivityRecord{{2 u0 {focus} t7}}\n  {LAUNCHER}\n"
+    match arguments:
+        case ("services", *packages):
+            return _services(phone, packages[0] if packages else "")
+        case ("processes", *_):
+            records = "".join(
+                f"  *APP* UID 10171 ProcessRecord{{4b29bd6 {pid}:{name}/u0a171}}\n"
+                for pid, name in phone.processes.names.items()
+            )
+            return f"ACTIVITY MANAGER RUNNING PROCESSES (dumpsys activity processes)\n{records}"
+        case () | ("activities" | "top", *_):
+            focus = phone.screen.focus
+            return f"ACTIVITY MANAGER ACTIVITIES\n  mResumedActivity: ActivityRecord{{2 u0 {focus} t7}}\n"
+    phone.unknown.append(f"dumpsys activity {' '.join(arguments)}")
+    return f"Bad activity command, or no activities match: {arguments[0]}\n"
+
+
+def _services(phone: Phone, package: str) -> str:
     head = "ACTIVITY MANAGER SERVICES (dumpsys activity services)\n"
-    package = arguments[1] if len(arguments) > 1 else ""
     if not phone.processes.find(package):
         return f"{head}  (nothing)\n"
     record = f"ServiceRecord{{86af0 u0 {package}/.ForegroundService}}"
