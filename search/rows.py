@@ -1,5 +1,6 @@
 """One trial as one flat row: the same numbers for the table, the JSON, the CSV and the report."""
 
+from devicelab.measurement import Measurement
 from fer_core.scores import Interval, Scores
 from fer_core.specs import (
     ArchitectureName,
@@ -19,9 +20,9 @@ class FrontRow(Spec):
 
     ``f1`` to ``worst_group`` are of the search half, which chose the trial and so flatters it; ``report_*`` of the
     half that no search has seen. Where the evaluation set was too small to be split, the former are of the whole set,
-    the latter ``None``. ``source`` is ``"simulated"`` where no real phone measured the latency,
-    ``synthetic_faces`` says that the faces were rendered. ``probability``: that the trial is on the front
-    (``search.front.membership``). The rest is the candidate.
+    the latter ``None``. ``source`` is ``"simulated"`` where no real phone measured the latency, ``measured_on`` names
+    the phones, their system, the runtime and the route, ``synthetic_faces`` says that the faces were rendered.
+    ``probability``: that the trial is on the front (``search.front.membership``). The rest is the candidate.
     """
 
     trial: int
@@ -46,6 +47,7 @@ class FrontRow(Spec):
     latency_low_ms: float | None
     latency_high_ms: float | None
     source: str | None
+    measured_on: str | None
     synthetic_faces: bool | None
     size_bytes: int | None
     architecture: ArchitectureName
@@ -106,6 +108,7 @@ def row_of(trial: TrialRecord, *, on_front: bool, probability: float) -> FrontRo
         latency_low_ms=measured.low_ms if measured else None,
         latency_high_ms=measured.high_ms if measured else None,
         source=measured.source if measured else None,
+        measured_on=_place(measured) if measured else None,
         synthetic_faces=card.synthetic if card else None,
         size_bytes=artifact.size if artifact else None,
         artifact_digest=artifact.digest if artifact else None,
@@ -121,6 +124,11 @@ def row_of(trial: TrialRecord, *, on_front: bool, probability: float) -> FrontRo
 
 def _bounds(name: str, interval: Interval | None) -> dict[str, float | None]:
     return {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
+
+
+def _place(measured: Measurement) -> str:
+    """Return the phones, what they are, and by which runtime and route they measured."""
+    return f"{measured.device}: {measured.product}, {measured.os_build}; {measured.runtime}"
 
 
 def _worst_group(scores: Scores | None) -> str | None:

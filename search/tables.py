@@ -83,6 +83,7 @@ def as_table(rows: Sequence[FrontRow], title: str) -> RenderableType:
         table,
         "F1, gap: points of 100 on the search half, [95 %] over children (over images where nobody is named); "
         "report F1: the half that no search saw.",
+        *(f"Latency by {place}." for place in sorted({row.measured_on for row in rows if row.measured_on})),
         "shrunk: the gap beyond what chance gives, which the search minimises. P: probability to be on the front.",
         *caveats(rows),
     )
