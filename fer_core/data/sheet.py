@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from fer_core.data.catalog import card
-from fer_core.data.faces import Example, Skipped
-from fer_core.data.harvest import decode_all
+from fer_core.data.faces import Example
+from fer_core.data.harvest import harvest
 from fer_core.data.listing import list_source
-from fer_core.data.loading import is_synthetic
+from fer_core.data.loading import cropping, is_synthetic
 from fer_core.data.sources import DataSource
 from fer_core.errors import ConfigError, DataError
 from fer_core.labels import EXPRESSIONS
@@ -37,7 +37,9 @@ def check_may_show(source: DataSource, *, i_may_look: bool) -> None:
 
 
 def contact_sheet(source: DataSource, out: Path, *, i_may_look: bool = False) -> int:
-    """Draw up to ten images of each class, one row a class, to the PNG *out*; return how many were drawn.
+    """Draw up to ten faces of each class, one row a class, to the PNG *out*; return how many were drawn.
+
+    They are cut out as for a network: rows of tables and frames of videos are drawn, too.
 
     Raises:
         ConfigError: the faces may not be shown.
@@ -50,10 +52,10 @@ def contact_sheet(source: DataSource, out: Path, *, i_may_look: bool = False) ->
     sheet = np.full((_SIDE * len(EXPRESSIONS), _SIDE * _COLUMNS, 3), 255, dtype=np.uint8)
     drawn = 0
     for row, expression in enumerate(EXPRESSIONS):
-        chosen = _spread([e for e in examples if e.expression == expression and e.frame is None])
-        for column, pixels in enumerate(decode_all([example.path for example in chosen], _SIDE)):
-            if not isinstance(pixels, Skipped):
-                sheet[row * _SIDE :, column * _SIDE :][:_SIDE, :_SIDE] = pixels
+        chosen = _spread([example for example in examples if example.expression == expression])
+        for column, (_, face) in enumerate(harvest(chosen, _SIDE, cropping(source))):
+            if face is not None:
+                sheet[row * _SIDE :, column * _SIDE :][:_SIDE, :_SIDE] = face
                 drawn += 1
     try:
         Image.fromarray(sheet).save(out, format="PNG")

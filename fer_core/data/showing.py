@@ -10,6 +10,13 @@ from fer_core.data.catalog import Card, Expected, card
 from fer_core.data.census import Census, Row
 from fer_core.labels import EXPRESSIONS
 
+CUT_OUT = {
+    "centre": "cropped already: the centre square",
+    "box": "by the set's own boxes",
+    "detect": "by a face detector",
+}
+"""How the faces of a set are cut out, in words."""
+
 _MOST_SKIPPED = 50
 
 
@@ -40,6 +47,7 @@ def card_page(about: Card) -> RenderableType:
         "splits": ", ".join(about.splits) or "none",
         "licence": about.licence,
         "faces": "may be shown" if about.may_show_faces else "may not be shown: no contact sheet without --i-may-look",
+        "cut out": CUT_OUT[about.faces],
         "access": about.access,
         "labels": ", ".join(f"{code} {label}" for code, label in about.labels.items()) or "named like the expressions",
         "cite": about.citation,

@@ -55,7 +55,12 @@ def test_a_sheet_that_cannot_be_written_is_one_error(tmp_path):
     source = DataSource(layout="folders", path=tmp_path / "faces")
     with pytest.raises(DataError, match="cannot be written"):
         contact_sheet(source, tmp_path / "nowhere" / "sheet.png", i_may_look=True)
+
+
+def test_rows_of_tables_and_frames_of_videos_are_drawn_too(tmp_path):
     video(tmp_path / "clips" / "S1_happy_1.mp4")
-    clips = DataSource(layout="liris-cse", path=tmp_path / "clips")
-    assert list_source(clips).examples
-    assert contact_sheet(clips, tmp_path / "clips.png", i_may_look=True) == 0
+    clips = DataSource(layout="liris-cse", path=tmp_path / "clips", faces="centre")
+    assert contact_sheet(clips, tmp_path / "clips.png", i_may_look=True) == len(list_source(clips).examples)
+    plant("fer2013", tmp_path / "fer")
+    rows = DataSource(layout="fer2013", path=tmp_path / "fer", split="all")
+    assert contact_sheet(rows, tmp_path / "rows.png", i_may_look=True) == 61  # ten of six classes, one disgust
