@@ -8,12 +8,15 @@
     ├── WorkloadError       the candidate's: a .tflite that cannot be read or cannot run; never retried
     │   └── UploadError     a file that the lab's service does not take: too large, or no .tflite
     ├── DeviceError         the phone's: hot, gone, disagreeing with itself; tried again on another phone
+    │   └── RefusedError    what it answered is not believed; ``reason`` says why
     ├── HostError           the computer's, hub's or room's that phones share; no phone is blamed for it
     └── NoDeviceError       nobody's: no phone matches, or none is free (exit code 3)
 
 A message says what is wrong, where, and what to do next. ``DeviceError`` and ``HostError`` also carry the
 ``fault`` of ``devicelab.faults`` that was recognised, ``UNKNOWN`` if none was.
 """
+
+from typing import Literal
 
 from devicelab.faults import FAULTS, UNKNOWN, Fault
 
@@ -61,6 +64,42 @@ class DeviceError(DeviceLabError):
     def __init__(self, message: str, fault: Fault = UNKNOWN) -> None:
         super().__init__(message)
         self.fault = fault
+
+
+Reason = Literal[
+    "hot",
+    "battery",
+    "throttled",
+    "screen",
+    "busy",
+    "storage",
+    "canary",
+    "disturbed",
+    "restless",
+    "restarted",
+    "garbled",
+    "disagreement",
+    "implausible",
+    "failures",
+]
+"""Why a number was refused instead of reported.
+
+Of a phone that may not be measured: ``hot``, ``battery``, ``throttled``, ``screen``, ``busy``, ``storage``. Of a block
+that is not believed: ``canary`` (the reference workload was slow or moved), ``disturbed`` (a stretch of runs apart
+from the rest), ``restless`` (runs scatter too much), ``restarted``, ``garbled``. Of a measurement: ``disagreement`` of
+its blocks, ``implausible`` beside its prediction and no second phone to confirm it, too many ``failures``.
+"""
+
+
+class RefusedError(DeviceError):
+    """The protocol refuses to report a number; ``reason`` is the kind, the message the circumstances."""
+
+    def __init__(self, message: str, reason: Reason, fault: Fault = UNKNOWN) -> None:
+        super().__init__(message, fault)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, Reason, Fault]]:
+        return RefusedError, (str(self), self.reason, self.fault)
 
 
 class HostError(DeviceLabError):

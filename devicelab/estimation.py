@@ -8,21 +8,28 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import stdev
+from statistics import NormalDist, stdev
 
 import numpy as np
 
 LOOKS = (20, 30, 45, 68, 101, 152, 228, 342)
 """Numbers of runs after which a block may stop; each look spends an equal share of ``ALPHA`` (Bonferroni)."""
+BURST_LOOKS = (8, 12, 18, 27)
+"""The same for a phone that only summarises: numbers of bursts, of whose medians the order statistics are taken."""
 ALPHA = 0.05
 SESSION_SD = 0.012
 """Relative spread of the median between process starts: 0.8 % (quiet phone) to 1.5 % (bad one), taken as 1.2 %."""
 PHONE_SD = 0.005
 """Relative spread between phones that remains after dividing by the phone's factor."""
 AGREEMENT = 0.02
-"""Two blocks agree if their medians differ by at most this fraction."""
+"""Blocks agree if their medians differ by at most this fraction."""
+CLOSE = 0.012
+"""Two blocks are enough if they differ by no more than this; else there is a third."""
 NORMAL_95 = 1.96
+NORMAL_99 = 2.576
+"""For decisions, which may look at several moments and are wanted right in more than 99 of 100 cases."""
+STRETCH = 5
+"""Successive runs whose common level is compared with that of all."""
 MEDIAN_ERROR = 1.2533
 """Standard error of the median over that of the mean, sqrt(pi / 2): normal theory."""
 MAD_TO_SD = 1.4826
@@ -95,19 +102,10 @@ def lag1(times: Sequence[float]) -> float:
 
 
 def settled(times: Sequence[float]) -> bool:
-    """Whether warm-up is over: a fast and a slow moving average agree within 2 % after each of the last 5 runs.
-
-    At least 6 runs are asked for. The idea is AndroidX Benchmark's WarmupManager, with shorter memories.
-    """
+    """Whether warm-up is over: the last 3 runs are, by their median, at most 2 % faster than the 3 before them."""
     if len(times) < 6:
         return False
-    fast = slow = times[0]
-    agreed = 0
-    for time in times[1:]:
-        fast += 0.5 * (time - fast)
-        slow += 0.2 * (time - slow)
-        agreed = agreed + 1 if abs(fast / slow - 1) <= 0.02 else 0
-    return agreed >= 5
+    return sorted(times[-3:])[1] >= 0.98 * sorted(times[-6:-3])[1]
 
 
 def relative_error_of_median(times: Sequence[float]) -> float:
@@ -118,20 +116,53 @@ def relative_error_of_median(times: Sequence[float]) -> float:
     return MEDIAN_ERROR * spread / math.sqrt(len(values)) / middle
 
 
-def agreeing(values: Sequence[float]) -> tuple[int, int] | None:
-    """Return the indices of the two *values* (> 0) that are closest, if they agree within ``AGREEMENT``, else None."""
-    order = sorted(range(len(values)), key=lambda index: values[index])
-    gaps = [(values[upper] / values[lower] - 1, lower, upper) for lower, upper in pairwise(order)]
-    if not gaps:
-        return None
-    gap, lower, upper = min(gaps)
-    return (min(lower, upper), max(lower, upper)) if gap <= AGREEMENT else None
+def spread(times: Sequence[float]) -> float:
+    """Return the relative standard deviation of *times* by their median absolute deviation: blind to spikes."""
+    values = np.asarray(times, dtype=np.float64)
+    middle = float(np.median(values))
+    return MAD_TO_SD * float(np.median(np.abs(values - middle))) / middle
 
 
-def combine(used: Sequence[Block], run: Sequence[Block]) -> Interval:
-    """Return the latency on a typical phone with its 95 % interval: the geometric mean of the *used* blocks.
+def spread_below(typical: float, low: float, count: int) -> float:
+    """Return the relative standard deviation that makes *low* the smallest of *count* runs around *typical*.
 
-    Each block's median is divided by its phone's factor. The relative variance of the mean adds
+    For summaries: their standard deviation is blown up by spikes, their minimum is not. The expected smallest
+    of n normal values is at the quantile 0.625 / (n + 0.25) (Blom 1958). 0 for a single run.
+    """
+    if count < 2:
+        return 0.0
+    return (1 - low / typical) / -NormalDist().inv_cdf(0.625 / (count + 0.25))
+
+
+def stretch_apart(times: Sequence[float]) -> float:
+    """Return how far the median of any ``STRETCH`` successive runs is from the median of all, relative to that.
+
+    Single spikes leave it small; background work of some seconds, or a clock that changes, does not.
+    """
+    values = np.asarray(times, dtype=np.float64)
+    if len(values) < 2 * STRETCH:
+        return 0.0
+    stretches = np.median(np.lib.stride_tricks.sliding_window_view(values, STRETCH), axis=1)
+    return float(np.abs(stretches / np.median(values) - 1).max())
+
+
+def agreeing(values: Sequence[float], close: float = AGREEMENT) -> tuple[int, ...] | None:
+    """Return the indices of the *values* (> 0) that agree, in order; ``None`` if no two do.
+
+    Two agree if they differ by at most *close*; of three or more, those that are within ``AGREEMENT`` of their median.
+    """
+    if len(values) == 2:
+        return (0, 1) if max(values) <= (1 + close) * min(values) else None
+    middle = float(np.median(values)) if values else 0.0
+    group = tuple(index for index, value in enumerate(values) if abs(value / middle - 1) <= AGREEMENT)
+    return group if len(group) > 1 else None
+
+
+def combine(used: Sequence[Block], run: Sequence[Block], normal: float = NORMAL_95) -> Interval:
+    """Return the latency on a typical phone with its interval (95 % by default).
+
+    It is the geometric mean of the *used* blocks, each one's median divided by its phone's factor. The relative
+    variance of the mean adds
 
     * within blocks: each block's own interval, and the error of its factor;
     * between process starts: ``SESSION_SD``, or the spread of all blocks that were *run* where three or more
@@ -141,9 +172,30 @@ def combine(used: Sequence[Block], run: Sequence[Block]) -> Interval:
     The last two do not shrink with more runs, which is why an interval of the runs alone would be a lie.
     """
     logs = [math.log(block.normalised) for block in used]
-    spread = stdev(math.log(block.normalised) for block in run) if len(run) > 2 else 0.0
+    restless = stdev(math.log(block.normalised) for block in run) if len(run) > 2 else 0.0
     within = sum((block.median.precision / NORMAL_95) ** 2 + block.factor_error**2 for block in used) / len(used)
     phones = len({block.device for block in used})
-    variance = (within + max(SESSION_SD, spread) ** 2) / len(used) + PHONE_SD**2 / phones
-    centre, reach = sum(logs) / len(logs), NORMAL_95 * math.sqrt(variance)
+    variance = (within + max(SESSION_SD, restless) ** 2) / len(used) + PHONE_SD**2 / phones
+    centre, reach = sum(logs) / len(logs), normal * math.sqrt(variance)
     return Interval(math.exp(centre), math.exp(centre - reach), math.exp(centre + reach))
+
+
+def weighted(values: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the mean of (value > 0, relative standard error) pairs weighted by their precision, and its error.
+
+    An error of 0 counts as one of 0.01 %.
+    """
+    weights = [1 / max(error, 1e-4) ** 2 for _, error in values]
+    mean = sum(weight * value for weight, (value, _) in zip(weights, values, strict=True)) / sum(weights)
+    return mean, 0.0 if any(error == 0 for _, error in values) else math.sqrt(1 / sum(weights))
+
+
+def clears(threshold_ms: float, estimate: Block) -> bool | None:
+    """Return whether *estimate* is surely over (``True``) or under (``False``) *threshold_ms*, ``None`` if not sure.
+
+    Sure is 99 %, with the terms of process start and phone (``combine``).
+    """
+    interval = combine([estimate], [estimate], NORMAL_99)
+    if interval.low > threshold_ms:
+        return True
+    return False if interval.high < threshold_ms else None

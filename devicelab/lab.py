@@ -14,18 +14,16 @@ from devicelab.config import LabConfig
 from devicelab.device import Platform, Selector
 from devicelab.drivers.opening import clock_for, open_drivers
 from devicelab.errors import DeviceError, NoDeviceError
-from devicelab.estimation import AGREEMENT, Block, Interval, agreeing, combine
+from devicelab.graph import read_graph
 from devicelab.lease import DeviceStatus, Lease, allocate
 from devicelab.measurement import PROTOCOL, Measurement, Reading, Workload
 from devicelab.protocols import Clock, Driver
+from devicelab.roofline import latency_ms
 from devicelab.store import Store
+from devicelab.verdict import Again, judge, measurement_of
 
 logger = logging.getLogger(__name__)
 
-MAX_FAILURES = 3
-"""Blocks of one measurement that may fail by a phone's fault, each retried on the phone that was used least."""
-MAX_BLOCKS = 5
-"""Blocks of one measurement; if no two of them agree, the measurement is refused."""
 ANY_DEVICE = Selector()
 
 
@@ -85,7 +83,7 @@ class Lab:
 
         Raises:
             NoDeviceError: no phone matches, or none of them is idle.
-            DeviceError: three blocks failed by a phone's fault, or no two of five agreed.
+            DeviceError: too many blocks failed, or no two of five agreed (``RefusedError``).
             WorkloadError: the network cannot run; no other phone of this platform would help.
         """
         known = self.cached(workload, selector=selector)
@@ -110,28 +108,27 @@ class Lab:
         used: Counter[str] = Counter()
         readings: list[Reading] = []
         identities: list[int] = []
-        failures: list[str] = []
+        failures: list[DeviceError] = []
         started = self._clock.now()
-        while len(readings) < MAX_BLOCKS:
+        alone = sum(selector.matches(driver.device) for driver in self._drivers.values()) < 2
+        prior = latency_ms(read_graph(workload.path).operators, threads=workload.threads)
+        while isinstance(decision := judge(readings, failures, prior_ms=prior, alone=alone), Again):
             lease = self._acquire(selector, used)
             used[lease.device] += 1
             try:
                 identity, reading = self._block(lease, workload)
             except DeviceError as error:
                 logger.info("block failed, trying another phone: %s", error)
-                failures.append(str(error))
-                if len(failures) == MAX_FAILURES:
-                    raise DeviceError(f"{MAX_FAILURES} blocks failed: {'; '.join(failures)}") from error
-                continue
-            readings.append(reading)
-            identities.append(identity)
-            pair = agreeing([reading.median_ms / reading.factor for reading in readings])
-            if pair is not None:
-                measurement = _summary(workload, platform, readings, pair, since=started, now=self._clock.now())
-                self._store.record(measurement, identities)
-                return measurement
-        medians = ", ".join(f"{reading.median_ms / reading.factor:.2f}" for reading in readings)
-        raise DeviceError(f"refused: no two of {MAX_BLOCKS} blocks agree within {AGREEMENT:.0%} (medians {medians} ms)")
+                failures.append(error)
+            else:
+                readings.append(reading)
+                identities.append(identity)
+        now = self._clock.now()
+        measurement = measurement_of(
+            workload, platform, readings, decision, phone_seconds=now - started, now=now, prior_ms=prior
+        )
+        self._store.record(measurement, identities)
+        return measurement
 
     def _acquire(self, selector: Selector, used: Counter[str]) -> Lease:
         device = allocate(self.devices(), selector, used)
@@ -173,42 +170,3 @@ def survey(config: LabConfig, store_path: Path) -> tuple[DeviceStatus, ...]:
     finally:
         for driver in drivers.values():
             driver.close()
-
-
-def _summary(
-    workload: Workload,
-    platform: Platform,
-    readings: list[Reading],
-    pair: tuple[int, int],
-    *,
-    since: float,
-    now: float,
-) -> Measurement:
-    """Return what *readings* say, of which *pair* agreed; pure."""
-    used = tuple(readings[index] for index in pair)
-    interval = combine([_block_of(reading) for reading in used], [_block_of(reading) for reading in readings])
-    return Measurement(
-        median_ms=interval.value,
-        low_ms=interval.low,
-        high_ms=interval.high,
-        p90_ms=sum(reading.p90_ms / reading.factor for reading in used) / len(used),
-        first_ms=sum(reading.first_ms / reading.factor for reading in used) / len(used),
-        runs=sum(reading.runs for reading in used),
-        fingerprint=workload.fingerprint,
-        threads=workload.threads,
-        device=" + ".join(sorted({reading.device for reading in used})),
-        product=platform.product,
-        os_build=platform.os_build,
-        runtime=platform.runtime,
-        protocol=PROTOCOL,
-        source=platform.source,
-        readings=used,
-        blocks=len(readings),
-        phone_seconds=now - since,
-        measured_at=now,
-    )
-
-
-def _block_of(reading: Reading) -> Block:
-    median = Interval(reading.median_ms, reading.low_ms, reading.high_ms)
-    return Block(reading.device, median, reading.factor, reading.factor_error)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from devicelab.device import Source, Value
 
-PROTOCOL = "two-canaried-blocks-1"
+PROTOCOL = "two-canaried-blocks-2"
 """Name and version of the measurement protocol; a change of its rules needs a new name, which empties the cache."""
 
 
@@ -106,18 +106,20 @@ class Reading(Value):
     """One block's numbers: one process start on one phone, timed until its median was known.
 
     All times are in milliseconds as the phone measured them. ``low_ms`` and ``high_ms`` bound the
-    block's median at 95 % or better. ``first_ms`` is the cold first inference. ``canary_ms`` is the
-    fixed reference workload right before and after, ``factor`` its ratio to the platform's nominal
-    time (how slow this phone was just then), ``factor_error`` that ratio's relative standard error.
-    Temperatures (battery, in Celsius) are before and after. ``seconds`` is how long the block held
-    the phone, waiting for it to cool included.
+    block's median at 95 % or better. ``p90_ms`` is ``None`` where single runs are not seen, ``first_ms`` is the
+    cold first inference. ``canary_ms`` is the fixed reference workload right before and after, ``factor`` its ratio to
+    the platform's nominal time (how slow this phone was just then, weighed with its calibration if there is one),
+    ``factor_error`` that ratio's relative standard error. Temperatures (battery, in Celsius) are before and after.
+    ``seconds`` is how long the block held the phone, waiting for it to cool included. ``spread`` is the relative
+    standard deviation of single runs, ``bursts`` the calls it took, ``boot_id`` the phone's start it happened
+    in, ``load1`` the load average before it.
     """
 
     device: str
     median_ms: float
     low_ms: float
     high_ms: float
-    p90_ms: float
+    p90_ms: float | None
     first_ms: float
     runs: int
     warmup_runs: int
@@ -129,6 +131,10 @@ class Reading(Value):
     frequency_mhz: float | None
     started_at: float
     seconds: float
+    spread: float = 0.0
+    bursts: int = 1
+    boot_id: str = ""
+    load1: float | None = None
 
 
 class Measurement(Value):
@@ -139,13 +145,16 @@ class Measurement(Value):
     factor. ``low_ms`` and ``high_ms`` bound it at 95 %, including the spread between process
     starts and between phones (``devicelab.estimation.combine``). ``runs`` counts the timed
     inferences behind it, ``blocks`` all blocks that were run, ``readings`` are the blocks that agreed.
-    ``phone_seconds`` is what it cost, ``measured_at`` seconds since 1970.
+    ``phone_seconds`` is what it cost, ``measured_at`` seconds since 1970. ``threshold_ms`` is the border the
+    request asked about, if it did, and ``over`` the answer: on which side of it the interval is, ``None`` if it
+    holds the border. Such a measurement stops as soon as that is sure, so its interval may be wide.
+    ``prior_ms`` is what was predicted from the graph.
     """
 
     median_ms: float
     low_ms: float
     high_ms: float
-    p90_ms: float
+    p90_ms: float | None
     first_ms: float
     runs: int
     fingerprint: str
@@ -160,3 +169,6 @@ class Measurement(Value):
     blocks: int
     phone_seconds: float
     measured_at: float
+    threshold_ms: float | None = None
+    over: bool | None = None
+    prior_ms: float | None = None

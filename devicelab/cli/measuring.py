@@ -39,7 +39,8 @@ def measure(
     print_table(measurement_table([measurement]))
     origin = "from the store: measured before" if known else f"{measurement.phone_seconds:.0f} phone-seconds"
     blocks = f"{measurement.runs} runs in {len(measurement.readings)} of {measurement.blocks} blocks, {origin}"
-    click.echo(f"p90 {measurement.p90_ms:.2f} ms, first run {measurement.first_ms:.2f} ms; {blocks}")
+    p90 = "unknown" if measurement.p90_ms is None else f"{measurement.p90_ms:.2f} ms"
+    click.echo(f"p90 {p90}, first run {measurement.first_ms:.2f} ms; {blocks}")
     click.echo(f"on {measurement.device}: {measurement.product}, {measurement.os_build}; {measurement.runtime}")
     print_note([measurement])
 

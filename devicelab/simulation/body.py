@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from devicelab.config import SimulatedPhone
 from devicelab.device import Health
@@ -50,7 +51,8 @@ class Process:
 class Body:
     """One simulated phone from *now* (seconds) on; ``factor`` is how slow it is, 1 for a typical phone.
 
-    ``ambient_c`` is the air around it and may be changed at any time.
+    ``ambient_c`` is the air around it and may be changed at any time. ``spoilt`` is the truth that no measurement
+    sees: which of the runs last made were disturbed or throttled.
     """
 
     def __init__(self, config: SimulatedPhone, now: float) -> None:
@@ -63,13 +65,12 @@ class Body:
         self.noise = NOISES[config.noise]
         self._identity = (config.seed, zlib.crc32(config.name.encode()))
         self.factor = float(np.exp(np.random.default_rng(self._identity).normal(0.0, config.factor_sd)))
-        self.contaminated: Counter[str] = Counter()
+        self.spoilt: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._tells_clock = config.tells_clock
         self._step, self._cap, self._capped_until = 0, 0, -math.inf
         self._starts: Counter[tuple[str, int]] = Counter()
         self._boots = 0
         self._booted = now
-        self._native = self.start("0", 1, REFERENCE_LATENCY, alone=True)
 
     @property
     def mhz(self) -> float:
@@ -92,17 +93,20 @@ class Body:
             boot_id=f"{self._identity[1]:08x}-{self._boots}",
         )
 
-    def start(self, key: str, threads: int, latency_ms: tuple[float, ...], *, alone: bool = False) -> Process:
-        """Start a process that runs the network with the hexadecimal *key*; *alone*, the phone's own, has no offset."""
+    def start(self, key: str, threads: int, latency_ms: tuple[float, ...]) -> Process:
+        """Start a process that runs the network with the hexadecimal *key*."""
         which = (key, threads)
-        seed = (*self._identity, int(key[:16], 16), threads)
-        rng = np.random.default_rng((*seed, self._starts[which]))
+        rng = np.random.default_rng((*self._identity, int(key[:16], 16), threads, self._starts[which]))
         self._starts[which] += 1
-        residual = float(np.random.default_rng(seed).normal(0.0, self.noise.residual_sd))
-        offset = 0.0 if alone else float(rng.normal(0.0, self.noise.session_sd)) + residual
+        offset = float(rng.normal(0.0, self.noise.session_sd))
         chance = Chance(rng, self.noise, float(rng.normal(0.0, self.noise.drift_sd)))
         bursts = Bursts.begin(self.noise.burst_every_s, rng, self.now)
-        return Process(latency_ms, threads, math.exp(offset), chance, bursts)
+        return Process(latency_ms, threads, math.exp(offset) * self._residual(key, threads), chance, bursts)
+
+    def _residual(self, key: str, threads: int) -> float:
+        """How this phone's factor differs for this network: the same in every process."""
+        rng = np.random.default_rng((*self._identity, int(key[:16], 16), threads))
+        return math.exp(float(rng.normal(0.0, self.noise.residual_sd)))
 
     def run(self, process: Process, runs: int) -> Times:
         """Run *process*'s network *runs* >= 1 times back to back; return how long each took, in ms."""
@@ -112,8 +116,17 @@ class Body:
         return times
 
     def reference(self, runs: int, process: Process | None = None) -> Times:
-        """Run the reference workload *runs* times, inside *process* if there is one; return the times in ms."""
-        return self._times(process or self._native, REFERENCE_LATENCY, 1, runs, warm=True)
+        """Run the reference workload *runs* times, warmed up; return the times in ms.
+
+        Inside *process*, if there is one, it is a small loop of its own that knows no offset; else it is a new process
+        with an offset, but without the network's residual: what it measures is the factor.
+        """
+        if process is not None:
+            return self._times(process, REFERENCE_LATENCY, 1, runs, warm=True)
+        process = self.start("0", 1, REFERENCE_LATENCY)
+        offset = process.offset / self._residual("0", 1)
+        base = tuple(offset * latency for latency in REFERENCE_LATENCY)
+        return self._times(process, base, 1, runs, warm=True)
 
     def rest(self, seconds: float) -> None:
         """Be idle for *seconds* >= 0."""
@@ -139,6 +152,7 @@ class Body:
         """
         busy = BASE_SHARE + (1 - BASE_SHARE) * min(threads, 4) / 4
         stretches: list[Times] = []
+        spoilt: list[NDArray[np.bool_]] = []
         done = 0
         while done < runs:
             disturbed, horizon = process.bursts.at(self.now)
@@ -154,17 +168,12 @@ class Body:
                 count = min(count, int(np.searchsorted(seconds, horizon)) + 1)
                 times = times[:count]
             process.chance.keep(count)
-            self._count(disturbed=disturbed, step=step, runs=count)
+            spoilt.append(np.full(count, disturbed or step > 0))
             self._age(float(seconds[count - 1]), busy)
             stretches.append(times)
             done += count
+        self.spoilt = np.concatenate(spoilt)
         return stretches[0] if len(stretches) == 1 else np.concatenate(stretches)
-
-    def _count(self, *, disturbed: bool, step: int, runs: int) -> None:
-        """Keep the truth that no measurement sees: how many runs so far were disturbed or throttled."""
-        self.contaminated["runs"] += runs
-        if disturbed or step:
-            self.contaminated["spoilt"] += runs
 
     def _clock_changes_in(self, busy: float) -> float:
         """Return the seconds until the clock may change under the load *busy*, infinite if it cannot."""

@@ -63,28 +63,73 @@ def test_correlated_runs_widen_the_interval():
 def test_settled_waits_for_the_cold_start_to_pass():
     cold = [100 * (1 + 0.9 * math.exp(-run / 1.5)) for run in range(40)]
     needed = next(count for count in range(41) if settled(cold[:count]))
-    assert 6 < needed < 25
+    assert 6 < needed < 15
     assert cold[needed - 1] == pytest.approx(100, rel=0.01)
     assert not settled([100.0] * 5)
     assert settled([100.0] * 6)
 
 
-def test_agreeing_names_the_closest_pair():
-    assert agreeing([100]) is None
+def test_agreeing_names_those_near_the_median():
+    assert agreeing([]) is agreeing([100]) is None
     assert agreeing([100, 102.1]) is None
     assert agreeing([100, 101.9]) == (0, 1)
-    assert agreeing([100, 110, 101, 120, 109.5]) == (1, 4)
+    assert agreeing([100, 101.9], close=0.01) is None
+    assert agreeing([100, 110, 101]) == (0, 2)
+    assert agreeing([100, 101, 99]) == (0, 1, 2)
+    assert agreeing([100, 130, 101, 131]) is None
+    assert agreeing([100, 130, 101, 131, 100.5]) == (0, 2, 4)
+    assert agreeing([100, 110, 120]) is None
 
 
 @given(st.lists(positive, min_size=2, max_size=5), st.randoms())
 def test_agreement_does_not_depend_on_order_and_is_agreement(values, random):
-    pair = agreeing(values)
+    group = agreeing(values)
     shuffled = random.sample(values, len(values))
     other = agreeing(shuffled)
-    assert (pair is None) == (other is None)
-    if pair is not None:
-        low, high = sorted(values[index] for index in pair)
-        assert high / low - 1 <= estimation.AGREEMENT
+    assert (group is None) == (other is None)
+    if group is not None:
+        assert sorted(values[index] for index in group) == sorted(shuffled[index] for index in other)
+        low, *_, high = sorted(values[index] for index in group)
+        assert high / low <= (1 + estimation.AGREEMENT) / (1 - estimation.AGREEMENT)
+
+
+@given(st.integers(0, 99), st.floats(0.01, 0.08))
+def test_spread_is_that_of_the_runs_and_blind_to_spikes(seed, sd):
+    rng = np.random.default_rng(seed)
+    times = np.exp(rng.normal(0, sd, 400))
+    times[rng.random(400) < 0.05] *= 2
+    assert estimation.spread(times) == pytest.approx(sd, rel=0.4)
+
+
+def test_spread_of_a_summary_is_that_of_its_runs():
+    rng = np.random.default_rng(3)
+    for count in (10, 20, 50):
+        found = [
+            estimation.spread_below(float(np.median(t)), t.min(), count) for t in rng.normal(1, 0.03, (500, count))
+        ]
+        assert np.mean(found) == pytest.approx(0.03, rel=0.08)
+    assert estimation.spread_below(1.0, 1.0, 1) == 0.0
+
+
+def test_a_stretch_apart_is_seen_and_single_spikes_are_not():
+    calm = [100.0] * 20
+    assert estimation.stretch_apart(calm[:9]) == estimation.stretch_apart(calm) == 0.0
+    spiky = [200.0 if index % 5 == 0 else 100.0 for index in range(20)]
+    assert estimation.stretch_apart(spiky) == 0.0
+    assert estimation.stretch_apart([*calm[:12], *[130.0] * 4, *calm[:4]]) == pytest.approx(0.3)
+
+
+def test_weighting_prefers_what_is_known_better():
+    mean, error = estimation.weighted([(1.0, 0.01), (1.1, 0.02)])
+    assert mean == pytest.approx(1.02)
+    assert error == pytest.approx(0.01 * math.sqrt(0.8))
+
+
+def test_a_threshold_is_cleared_only_surely():
+    assert estimation.clears(90, block(100)) is True
+    assert estimation.clears(110, block(100)) is False
+    assert estimation.clears(102, block(100)) is None
+    assert estimation.clears(90, block(100, half=0.1)) is None
 
 
 def block(value, factor=1.0, device="a", half=0.0):

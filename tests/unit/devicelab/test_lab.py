@@ -98,10 +98,10 @@ def test_a_failing_phone_is_left_for_another(path, model, monkeypatch):
         assert all(status.lease is None for status in lab.devices())
 
 
-def test_three_failures_are_the_end_and_a_broken_network_is_not_tried_again(path, model):
+def test_six_failures_are_the_end_and_a_broken_network_is_not_tried_again(path, model):
     hot = LabConfig(devices=tuple(SimulatedPhone(name=name, ambient_c=40) for name in "ab"))
     with Lab(hot, path) as lab:
-        with pytest.raises(DeviceError, match=r"3 blocks failed: a: battery at 40\.0 C.*; b: .*; a: "):
+        with pytest.raises(DeviceError, match=r"6 blocks failed: a: battery at 40\.0 C.*; b: .*; a: "):
             lab.measure(Workload.of(model, 1))
         workload = Workload.of(model, 1)
         model.write_bytes(b"")
