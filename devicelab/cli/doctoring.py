@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from devicelab.block import unfit
 from devicelab.cli.printing import print_json, print_table, table
 from devicelab.cli.root import as_json, cli, lab
 from devicelab.config import AppiumPhone, LabConfig
+from devicelab.device import Health
 from devicelab.drivers.opening import with_ports
 from devicelab.errors import ConfigError, DeviceLabError
+from devicelab.gate import unfit
 from devicelab.protocols import SystemClock
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def _checks(phones: list[AppiumPhone], *, measure: bool) -> Iterator["Check"]:
             ready = {check.what for check in found if check.right}
             for phone in there:
                 if measure and f"{phone.name} ({phone.udid})" in ready:
-                    yield from checks.check_measuring(phone, server, SystemClock(), unfit)
+                    yield from checks.check_measuring(phone, server, SystemClock(), _unfit)
     finally:
         server.release()
+
+
+def _unfit(health: Health) -> str:
+    problem = unfit(health)
+    return "" if problem is None else problem.text
