@@ -45,6 +45,12 @@ def _with_source_options[F: Callable[..., Any]](command: F) -> F:
     return command
 
 
+_SIDE = click.IntRange(32, 320)
+_CACHE = click.option(
+    "--cache", default=".cache", show_default=True, help="Folder or URL of decoded faces; a study's is beside it."
+)
+
+
 class _Commands(click.Group):
     """Turns this room's errors into one line and an exit code: 2 for usage, 1 for everything else."""
 
@@ -152,8 +158,8 @@ def check(folder: Path, *, contact_sheet: Path | None, i_may_look: bool, as_json
 @click.argument("folder", type=click.Path(path_type=Path, exists=True))
 @_with_source_options
 @click.option("--faces", type=click.Choice(get_args(Cropping)), help="How faces are cut out.  [default: suits the set]")
-@click.option("--size", "sizes", multiple=True, type=click.IntRange(32, 320), default=(96,), show_default=True)
-@click.option("--cache", default=".cache", show_default=True, help="Where to; a study looks beside its folder.")
+@click.option("--size", "sizes", multiple=True, type=_SIDE, default=(96,), show_default=True, help="Side in pixels.")
+@_CACHE
 @click.option("--processes", type=click.IntRange(min=1), help="Default: one a core.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def prepare(
@@ -183,6 +189,38 @@ def prepare(
             click.echo(found.model_dump_json(indent=2))
         else:
             _print(*preparation_page(found))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@_with_source_options
+@click.option("--size", type=_SIDE, default=96, show_default=True, help="Side of the cached faces in pixels.")
+@_CACHE
+@click.option("--plot", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a PNG, SVG or HTML.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def stats(folder: Path, *, size: int, cache: str, file: Path | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Count the faces in FOLDER, or those that a study's TOML file trains on: by class, group, age and split.
+
+    Duplicates are left out, as in a training. What is not in the cache yet is prepared first.
+
+    Example: fer-data stats ~/downloads/KDEF --plot kdef.html
+    """
+    from fer_core.data.loading import load_faces
+    from fer_core.data.plots import plot, statistics
+    from fer_core.data.preparing import Sets, read_sets
+    from fer_core.data.showing import statistics_page
+
+    sets = read_sets(folder) if folder.suffix == ".toml" else Sets(training=(_source(folder, options),))
+    with _bar("decoding") as progress:
+        judges = [sets.evaluation] if sets.evaluation else []
+        found = statistics(load_faces(sets.training, size, Path(cache), apart_from=judges, progress=progress))
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        _print(*statistics_page(found))
+    if file is not None:
+        plot(found, folder.name, file)
+        click.echo(f"{file}: drawn", err=True)
 
 
 def _source(folder: Path, options: dict[str, Any]) -> DataSource:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from fer_core.data.catalog import Card, Expected, card
 from fer_core.data.census import Census, Row
+from fer_core.data.plots import Statistics
 from fer_core.data.preparing import Preparation, Repeated
 from fer_core.labels import EXPRESSIONS
 
@@ -158,3 +159,18 @@ def _duplicates(repeated: Sequence[Repeated]) -> Iterable[RenderableType]:
     yield from (Text(f"  {item.path} repeats {item.original}") for item in repeated[:_FEW_DUPLICATES])
     if len(repeated) > _FEW_DUPLICATES:
         yield Text(f"  ... and {len(repeated) - _FEW_DUPLICATES:,} more: --json lists them all")
+
+
+def statistics_page(found: Statistics) -> Iterable[RenderableType]:
+    """What ``fer-data stats`` counted: a table of classes by group, then one line each for the other things."""
+    table = Table()
+    table.add_column("group")
+    for expression in EXPRESSIONS:
+        table.add_column(expression, justify="right")
+    table.add_column("all", justify="right")
+    for group, counts in (*found.by_group.items(), ("all", found.by_class)):
+        table.add_row(group or "unknown", *(f"{count:,}" for count in counts.values()), f"{sum(counts.values()):,}")
+    yield table
+    for name, by in (("population", found.by_population), ("age", found.by_age), ("split", found.by_split)):
+        yield Text(f"{name}: " + ", ".join(f"{key or 'unknown'} {count:,}" for key, count in by.items() if count))
+    yield Text(f"{found.images:,} images, {found.subjects:,} subjects{', synthetic' if found.synthetic else ''}")
