@@ -2,15 +2,9 @@
 
 A rung is an epoch (``grace``, ``grace * eta``, ``grace * eta ** 2``, ...) at which the vectors of all trials that came
 so far are compared. A trial goes on from it when it is among the best ``ceil(n / eta)`` of the n that have arrived,
-itself included. Nobody waits for anybody: the rule is that of ASHA (Li et al., "A system for massively parallel
-hyperparameter tuning", MLSys 2020), for one objective exactly so. With several objectives, better means
-
-1. a lower non-dominated rank (Schmucker et al., "Multi-objective asynchronous successive halving",
-   https://arxiv.org/abs/2106.12639; the ranks of NSGA-II: 0 for the front, 1 for the front of the others, ...);
-2. within the rank that does not fit whole, a larger part of the hypervolume that no other of the rank covers, with
-   every objective scaled to its span within the rank.
-
-So units do not matter, and what the first ranks hold is never given up for what lies behind them.
+itself included, in the order of ``search.ranking``. Nobody waits for anybody: the rule is that of ASHA (Li et al., "A
+system for massively parallel hyperparameter tuning", MLSys 2020), for one objective exactly so; for several see
+Schmucker et al., "Multi-objective asynchronous successive halving" (https://arxiv.org/abs/2106.12639).
 
 Two rules follow from what a stop saves:
 
@@ -27,19 +21,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import moocore
 import numpy as np
-from numpy.typing import NDArray
 
 from search.candidate import Candidate, digest_of
 from search.config import EarlyStopping
 from search.objectives import ObjectiveName
+from search.ranking import Floats, best_rows
 from search.record import StudyRecord
-
-Floats = NDArray[np.float64]
-
-REFERENCE = 1.1
-"""Where the hypervolume of a rank is measured from, when its best is at 0 and its worst at 1 in every objective."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,41 +76,12 @@ class Halving:
 
 
 def among_best(values: Floats, row: int, best: int) -> bool:
-    """Whether *row* of *values* (n, m), every column minimised, is among the *best* rows; of equal rows the earlier is.
-
-    Rows with NaN are worse than all others.
-    """
-    if np.isnan(values).any():
-        worst = np.nanmax(values, axis=0, initial=0.0)
-        values = np.where(np.isnan(values).any(axis=1, keepdims=True), worst + 1.0, values)
+    """Whether *row* of *values* (n, m), every column minimised, is one of ``ranking.best_rows``."""
     own = values[row]
     dominators = int(((values <= own).all(axis=1) & (values < own).any(axis=1)).sum())
     if dominators >= best:  # each of them has a lower rank
         return False
-    ranks = moocore.pareto_rank(values)
-    before = int((ranks < ranks[row]).sum())
-    peers = np.flatnonzero(ranks == ranks[row])
-    if before >= best or before + len(peers) <= best:
-        return before < best
-    chosen = peers[by_contribution(values[peers])][: best - before]
-    return bool((chosen == row).any())
-
-
-def by_contribution(front: Floats) -> NDArray[np.int64]:
-    """Return the rows of *front* (n, m), none of which dominates another, by the volume that each alone dominates.
-
-    The largest first; a row that repeats an earlier one adds nothing. Every column is scaled to the span of the front,
-    and the reference point lies a tenth of it behind the worst, so that the ends of the front count for something.
-    """
-    low, high = front.min(axis=0), front.max(axis=0)
-    scaled = (front - low) / np.where(high > low, high - low, 1.0)
-    order = np.lexsort(scaled.T)  # stable: of equal rows the earliest comes first
-    new = np.append(True, (scaled[order[1:]] != scaled[order[:-1]]).any(axis=1))
-    first = order[new]
-    added = np.zeros(len(front))
-    if front.shape[1] > 1:  # with one objective all rows are equal
-        added[first] = moocore.hv_contributions(scaled[first], ref=np.full(front.shape[1], REFERENCE))
-    return np.argsort(-added, kind="stable")
+    return bool((best_rows(values, best) == row).any())
 
 
 def progress_at(

@@ -42,17 +42,27 @@ def versions() -> dict[str, str]:
 def commit() -> str:
     """Return the git commit of the clone that this code runs from, ``""`` when it is installed or has none."""
     try:
-        head = (HOME / ".git" / "HEAD").read_text().strip()
+        own, shared = _git_folders()
+        head = (own / "HEAD").read_text().strip()
         name = head.removeprefix("ref: ")
         if name == head:
             return head
-        loose = HOME / ".git" / name
+        loose = shared / name
         if loose.is_file():
             return loose.read_text().strip()
-        packed = (HOME / ".git" / "packed-refs").read_text().splitlines()
+        packed = (shared / "packed-refs").read_text().splitlines()
         return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
     except OSError:
         return ""
+
+
+def _git_folders() -> tuple[Path, Path]:
+    """Return where git keeps this tree's HEAD and where it keeps branches: not the same in a linked worktree."""
+    own = HOME / ".git"
+    if own.is_file():
+        own = HOME / own.read_text().strip().removeprefix("gitdir: ")
+    common = own / "commondir"
+    return own, own / common.read_text().strip() if common.is_file() else own
 
 
 def code_version() -> str:

@@ -25,20 +25,26 @@ failed      FAIL     the candidate's fault; samplers ignore it, the ledger has t
 
 import math
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.candidate import Candidate
 from search.config import SamplerConfig, StudyConfig
 from search.errors import StudyError
 from search.ledger import Ledger
 from search.objectives import DIRECTIONS, ObjectiveName, Outcome
+from search.ranking import best_rows
 from search.record import StudyRecord, TrialAsked, TrialReported, TrialTold
 from search.space import covering_design, suggest
 
+KEPT, MOST = 150, 200
+"""Finished trials that TPE learns from: up to ``MOST``, of which ``KEPT`` are kept then. The time of a question grows
+faster than the number of trials on the front: 14 s at 5,000 (``benchmarks/suggestion.py``)."""
 ATTEMPTS = 20
 """How often the sampler is asked for a candidate that is new, before a known one is taken (the last half at random)."""
 
@@ -150,21 +156,27 @@ class Study:
 
     def _ask_optuna(self, attempt: int) -> Trial:
         number = self._asked
-        if attempt == 0 and number < len(self._design):
-            self._optuna.enqueue_trial(self._design[number])
         settings = self._config.sampler
         if attempt >= ATTEMPTS // 2:
             settings = settings.model_copy(update={"name": "random"})
         seed = np.random.SeedSequence([self._config.seed, number, attempt]).generate_state(1)[0]
+        if attempt == 0 and number < len(self._design):
+            return self._given(self._design[number])
         self._optuna.sampler = _sampler(settings, int(seed))
+        return self._optuna.ask()
+
+    def _given(self, params: dict[str, Any]) -> Trial:
+        """Return a new trial of Optuna's that answers with *params*; no sampler is asked, NSGA-II takes note."""
+        name = self._config.sampler.name
+        settings = self._config.sampler.model_copy(update={"name": "nsga2" if name == "nsga2" else "random"})
+        self._optuna.sampler = _sampler(settings, seed=0)
+        self._optuna.enqueue_trial(params)
         return self._optuna.ask()
 
     def _replay(self, asked: TrialAsked) -> None:
         if asked.number != self._asked:
             raise StudyError(f"the ledger hands out trial {asked.number} where trial {self._asked} is due")
-        self._optuna.enqueue_trial(asked.params)
-        self._optuna.sampler = _sampler(self._config.sampler, seed=0)
-        trial = self._optuna.ask()
+        trial = self._given(asked.params)
         if suggest(trial, self._config) != asked.candidate:
             raise StudyError(
                 f"trial {asked.number} of the ledger does not fit the space in study.toml; "
@@ -199,6 +211,24 @@ class Study:
                 self._optuna.tell(trial, state=TrialState.PRUNED)
             case "failed":
                 self._optuna.tell(trial, state=TrialState.FAIL)
+        if self._config.sampler.name == "tpe":
+            self._forget()
+
+    def _forget(self) -> None:
+        """Give Optuna a new study of ``KEPT`` trials when it has ``MOST``; every outcome stays in the ledger.
+
+        What is kept follows from the history alone, so a study that is resumed keeps the same.
+        """
+        finished = self._optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if len(finished) < MOST:
+            return
+        rng = np.random.default_rng([self._config.seed, len(self._outcomes)])
+        smaller = optuna.create_study(directions=self._optuna.directions)
+        smaller.add_trials(thinned(finished, self._optuna.directions, KEPT, rng))
+        self._optuna = smaller
+        for number, trial in sorted(self._live.items()):
+            self._live[number] = self._given(trial.params)
+            suggest(self._live[number], self._config)
 
     def _checked(self, outcome: Outcome) -> Outcome:
         if outcome.state != "complete":
@@ -212,10 +242,33 @@ class Study:
         return outcome.model_copy(update={"state": "failed", "reason": reason, "values": finite})
 
 
+def thinned(
+    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection], count: int, rng: np.random.Generator
+) -> list[FrozenTrial]:
+    """Return *count* of the finished *trials*, in their order: two fifths the best, the others drawn by *rng*.
+
+    The best are those of ``search.ranking``, feasible before infeasible. TPE compares good trials with all others: of
+    the good ones it needs the best, of the others only a fair sample, and its time grows faster than their number.
+    """
+    feasible = np.array([trial.state is TrialState.COMPLETE and _violation(trial) <= 0 for trial in trials])
+    signs = np.array([-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in directions])
+    rows = np.flatnonzero(feasible)
+    values = np.array([trials[row].values for row in rows]).reshape(len(rows), len(directions)) * signs
+    best = rows[best_rows(values, 2 * count // 5)]
+    others = np.setdiff1d(np.arange(len(trials)), best)
+    drawn = rng.choice(others, size=min(count - len(best), len(others)), replace=False)
+    return [trials[row] for row in np.sort(np.concatenate([best, drawn]))]
+
+
+def _violation(trial: FrozenTrial) -> float:
+    """Return by how much *trial* breaks its constraints, each relative to its bound; 0 for a feasible one."""
+    return float(sum(max(value, 0.0) for value in trial.constraints.values()))
+
+
 def _sampler(settings: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
     match settings.name:
-        case "tpe":
-            return optuna.samplers.TPESampler(n_startup_trials=settings.startup_trials, seed=seed)
+        case "tpe":  # multivariate: choices depend on each other
+            return optuna.samplers.TPESampler(n_startup_trials=settings.startup_trials, seed=seed, multivariate=True)
         case "nsga2":
             return optuna.samplers.NSGAIISampler(population_size=max(2, settings.startup_trials), seed=seed)
         case "random":

@@ -1,19 +1,23 @@
 """The study: no trial is lost, duplicated, told twice or left open, whatever happens between ask and tell."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from optuna.distributions import IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
 
 from search.config import StudyConfig
 from search.errors import LedgerError, StudyError
 from search.ledger import Ledger
 from search.objectives import Outcome
 from search.record import StudyOpened, TrialAsked, TrialTold
-from search.study import Question, Study
+from search.study import Question, Study, thinned
 
 SAMPLERS = ("tpe", "nsga2", "random")
 
@@ -99,6 +103,65 @@ def test_a_study_that_dies_at_every_point_asks_what_it_would_have_asked(
         assert study.ask() is None
     strip = {"at": None}
     assert [a.model_copy(update=strip) for a in _asked(rough)] == [a.model_copy(update=strip) for a in _asked(smooth)]
+
+
+def test_a_study_that_forgets_asks_what_it_would_have_asked_after_a_death_too(
+    config: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.study.KEPT", 8)
+    monkeypatch.setattr("search.study.MOST", 11)
+    config = _with(config, startup=4, trials=40)
+
+    def walk(path: Path, lives: int) -> list[TrialAsked]:
+        """Two trials are always under way; the driver dies after every *lives* endings."""
+        running: deque[Question] = deque()
+        finished = False
+        while not finished:
+            with _study(config, path) as study:
+                running = deque(question for _ in running if (question := study.ask()) is not None)
+                for _ in range(lives):
+                    while len(running) < 2 and (question := study.ask()) is not None:
+                        running.append(question)
+                    if running:
+                        question = running.popleft()
+                        study.tell(question.number, _judge(question))
+                    assert len(study._optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) <= 11
+                finished = study.finished
+        return [asked.model_copy(update={"at": None}) for asked in _asked(path)]
+
+    smooth = walk(tmp_path / "smooth.db", 1000)
+    assert len(smooth) == 40
+    assert walk(tmp_path / "rough.db", 3) == smooth
+
+
+def test_what_is_kept_are_the_best_and_a_fair_sample_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    trials = [
+        create_trial(
+            values=[float(f1), float(latency)],
+            constraints={"latency_ms": float(over)},
+            params={"x": number},
+            distributions={"x": IntDistribution(0, 999)},
+        )
+        for number, (f1, latency, over) in enumerate(
+            zip(rng.random(400), rng.random(400), rng.normal(-1, 1, 400), strict=True)
+        )
+    ]
+    directions = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
+    kept = thinned(trials, directions, 50, np.random.default_rng(1))
+    numbers = [trial.params["x"] for trial in kept]
+    assert len(kept) == 50
+    assert numbers == sorted(set(numbers))
+    feasible = [trial for trial in trials if trial.constraints["latency_ms"] <= 0]
+    front = [
+        one.params["x"]
+        for one in feasible
+        if not any(o.values[0] > one.values[0] and o.values[1] < one.values[1] for o in feasible)
+    ]
+    assert 3 <= len(front) <= 20
+    assert set(front) <= set(numbers), "the feasible front is kept whole"
+    assert any(trials[number].constraints["latency_ms"] > 0 for number in numbers), "and others are there to compare"
+    assert [trial.params["x"] for trial in thinned(trials, directions, 50, np.random.default_rng(1))] == numbers
 
 
 @pytest.mark.parametrize("seed", range(6))
