@@ -15,6 +15,8 @@ BENCHMARK_ACTIVITY = f"{BENCHMARK_PACKAGE}/.BenchmarkModelActivity"
 BENCHMARK_ECHO = "Running TensorFlow Lite benchmark with args: "
 """What the app logs first (tag ``tflite_BenchmarkModelActivity``), followed by the arguments that reached it."""
 LOG_TAG = "tflite"
+BEAT_TAG = "ferlab"
+"""The driver's own lines in the phone's log; while they arrive, the log is being read."""
 UIA2_PACKAGES = ("io.appium.uiautomator2.server", "io.appium.uiautomator2.server.test")
 
 TEMPORARY = "/data/local/tmp"

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
-from devicelab.emulator.logbuffer import PRIORITIES, Line
+from devicelab.emulator.logbuffer import PRIORITIES, Line, Priority
 from devicelab.emulator.options import read_options
 from devicelab.emulator.shell import Call, Program
 
@@ -56,4 +57,16 @@ def _filter(specs: Sequence[str], chosen: Mapping[str, str]) -> Callable[[Line],
     return passes
 
 
-LOG_COMMANDS: Mapping[str, Program] = {"logcat": logcat}
+async def log(call: Call) -> int:
+    """Write a line into the log: ``log [-p PRIORITY] [-t TAG] WORDS``."""
+    chosen, words = read_options(call.args, valued="pt")
+    letter = chosen.get("p", "i").upper()
+    priority = next((known for known in get_args(Priority) if known == letter), None)
+    if priority is None:
+        return await call.unknown("priority")
+    call.phone.log.write(priority, chosen.get("t", "log"), " ".join(words), call.phone.processes.spawn("log"))
+    call.phone.processes.kill("log")
+    return 0
+
+
+LOG_COMMANDS: Mapping[str, Program] = {"log": log, "logcat": logcat}

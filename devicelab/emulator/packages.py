@@ -29,7 +29,7 @@ async def _list(call: Call) -> int:
                 if not words or words[0] in name:
                     await call.say(f"package:{name}{f' versionCode:{package.info.version_code}' if code else ''}\n")
         case ("instrumentation",):
-            for name, package in installed.items():
+            for name, package in sorted(installed.items()):
                 if package.info.instrumentation:
                     runner, target = package.info.instrumentation
                     await call.say(f"instrumentation:{name}/{runner} (target={target})\n")

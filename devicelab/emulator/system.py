@@ -201,7 +201,7 @@ async def ps(call: Call) -> int:
     chosen, _ = read_options(call.args, flags="Aef", valued="op")
     del chosen
     await call.say("USER           PID  PPID     VSZ    RSS WCHAN            ADDR S NAME\n")
-    for pid, name in call.phone.processes.names.items():
+    for pid, name in list(call.phone.processes.names.items()):
         await call.say(f"u0_a171      {pid:5d}     1 1234568  98765 SyS_epoll_wait      0 S {name}\n")
     return 0
 

@@ -5,7 +5,7 @@ binary can be pinned to a cluster of cores with ``taskset``; its results are the
 differ, so the route is part of the platform that a latency belongs to.
 """
 
-from devicelab.android import BENCHMARK_ACTIVITY, BENCHMARK_ECHO, BENCHMARK_PACKAGE, LOG_TAG, NATIVE_BENCHMARK
+from devicelab.android import BEAT_TAG, BENCHMARK_ACTIVITY, BENCHMARK_ECHO, BENCHMARK_PACKAGE, LOG_TAG, NATIVE_BENCHMARK
 from devicelab.benchmark_output import Invocation, is_over
 from devicelab.drivers.appium.session import AppiumSession, LogLine
 from devicelab.errors import DeviceError
@@ -17,13 +17,16 @@ START_SECONDS = 30.0
 POLL_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
 HEARTBEAT = f"cat /proc/uptime; pidof {BENCHMARK_PACKAGE}; true"
+DEAF_BEATS = 3
+"""So many heartbeats that do not arrive in the log are a log that nobody reads any more."""
 
 
 def run_app(session: AppiumSession, asked: Invocation, clock: Clock, seconds: float) -> list[str]:
     """Run the benchmark app as *asked* and return its lines of the log, the final one included.
 
-    The log alone would not do: after the loss of a phone it stays silent without an error. So a command is run on the
-    phone beside it every second, which also tells whether the phone restarted and whether the app still lives.
+    The log alone would not do: after the loss of a phone it stays silent without an error, even when the phone is back.
+    So a command is run on the phone beside it every second, which leaves a line in the log that must arrive; it
+    also tells whether the phone restarted and whether the app still lives.
 
     Raises:
         DeviceError, HostError: the connection failed, the phone restarted, the app did not start, started with other
@@ -56,6 +59,7 @@ class _AppRun:
         self._pid = 0
         self._uptime = 0.0
         self._absences = 0
+        self._beats = self._heard = 0
 
     def lines(self, deadline: float) -> list[str]:
         self._beat()
@@ -76,6 +80,9 @@ class _AppRun:
 
     def _read(self) -> None:
         for line in self._session.log():
+            if line.tag == BEAT_TAG and line.text.isdigit():
+                self._heard = int(line.text)
+                continue
             if not self._pid and line.pid not in self._before and line.text.startswith(BENCHMARK_ECHO):
                 self._pid = line.pid
                 self._check_echo(line.text.removeprefix(BENCHMARK_ECHO))
@@ -88,11 +95,14 @@ class _AppRun:
 
     def _beat(self) -> None:
         """Ask the phone whether it is there, is the same as before, and still runs the app."""
-        uptime, *pids = self._session.shell(HEARTBEAT).split("\n", 1)
+        self._beats += 1
+        uptime, *pids = self._session.shell(f"log -t {BEAT_TAG} {self._beats}; {HEARTBEAT}").split("\n", 1)
         seconds = float(uptime.split()[0])
         if seconds < self._uptime:
             raise DeviceError(f"the phone restarted: up for {seconds:.0f} s after {self._uptime:.0f} s", FAULTS["F16"])
         self._uptime = seconds
+        if self._beats - self._heard > DEAF_BEATS:
+            raise DeviceError("the phone's log fell silent: the connection was lost meanwhile", FAULTS["F9"])
         running = "".join(pids).split()
         self._absences = self._absences + 1 if self._pid and str(self._pid) not in running else 0
         if self._absences > 1:  # once is the moment between its last line and our reading of it

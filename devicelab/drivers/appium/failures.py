@@ -60,6 +60,7 @@ SIGNS: tuple[Sign, ...] = (
         "F9",
         r"device offline",
         r"error: closed",
+        r"failed to (?:read copy response|copy|stat remote object)",
         r"device still connecting",
         r"timeout expired",
         r"shell command\. Original error: .* exited with code 255\. StdOut: ",

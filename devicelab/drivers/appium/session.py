@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from devicelab.android import BEAT_TAG
 from devicelab.drivers.appium.failures import failure
 from devicelab.errors import DeviceError
 from devicelab.faults import FAULTS
@@ -19,7 +20,15 @@ SHELL_SECONDS = 20.0
 REQUEST_SECONDS = 120.0
 """The longest that the client waits for one answer: the first session on a phone installs three apps."""
 IDLE_SECONDS = 600
-FILTER = ["tflite:V", "tflite_BenchmarkModelActivity:V", "AndroidRuntime:E", "libc:F", "DEBUG:F", "*:S"]
+FILTER = [
+    "tflite:V",
+    "tflite_BenchmarkModelActivity:V",
+    f"{BEAT_TAG}:V",
+    "AndroidRuntime:E",
+    "libc:F",
+    "DEBUG:F",
+    "*:S",
+]
 """What is kept of the phone's log: the benchmark's lines, and how an app died. Appium keeps 10,000 lines, not more."""
 LINE = re.compile(
     r"\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+(?P<pid>\d+)\s+\d+ (?P<level>[VDIWEF]) (?P<tag>.*?)\s*: (?P<text>.*)"

@@ -25,13 +25,15 @@ def echo(arguments=None, pid=PID):
 class Phone:
     """A session whose log is a script: at each second, these lines appear. ``uptimes`` and ``pids`` by heartbeat."""
 
-    def __init__(self, clock, script, pids=None, uptime=1000.0, restart_at=1e9):
-        self.clock, self.script, self.restart_at = clock, dict(script), restart_at
+    def __init__(self, clock, script, pids=None, uptime=1000.0, restart_at=1e9, deaf_at=1e9):
+        self.clock, self.script, self.restart_at, self.deaf_at = clock, dict(script), restart_at, deaf_at
+        self.beats = []
         self.pids, self.uptime, self.begun = pids or (lambda now: str(PID)), uptime, clock.now()
         self.started = []
 
-    def shell(self, _command):
+    def shell(self, command):
         now = self.clock.now() - self.begun
+        self.beats += [line(command.split(";")[0].split()[-1], 1, "ferlab")] if now < self.deaf_at else []
         uptime = now - self.restart_at if now >= self.restart_at else self.uptime + now
         return f"{uptime:.2f} 99.0\n{self.pids(now)}\n"
 
@@ -40,8 +42,9 @@ class Phone:
 
     def log(self):
         now = self.clock.now() - self.begun
-        due = [at for at in self.script if at <= now]
-        return [entry for at in sorted(due) for entry in self.script.pop(at)]
+        due = [at for at in self.script if at <= min(now, self.deaf_at)]
+        beats, self.beats = self.beats, []
+        return [*beats, *(entry for at in sorted(due) for entry in self.script.pop(at))]
 
 
 def run(script, seconds=60.0, **phone):
@@ -67,6 +70,12 @@ def test_what_an_earlier_run_left_in_the_log_is_not_this_ones():
     before = [echo(pid=77), line(FINAL, pid=77)]
     lines, _ = run({0.0: before, 0.5: [*before, echo()], 2.0: [line(FINAL)]})
     assert lines == [FINAL]
+
+
+def test_a_log_that_nobody_reads_any_more_is_a_lost_connection_and_noticed_soon():
+    error = failed({0.4: [echo()], 20.0: [line(FINAL)]}, deaf_at=2.0)
+    assert error.fault.id == "F9"
+    assert "silent" in str(error)
 
 
 def test_other_arguments_are_refused_at_once():
