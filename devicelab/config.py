@@ -23,6 +23,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 from devicelab.device import Value
 from devicelab.errors import ConfigError
 from devicelab.faults import FAULTS
+from devicelab.policy import Policy, Rules
 
 NoiseName = Literal["silent", "quiet", "noisy", "bad"]
 
@@ -39,6 +40,8 @@ class SimulatedPhone(Value):
 
     driver: Literal["simulated"] = "simulated"
     name: Annotated[str, Field(min_length=1)]
+    host: str = "local"
+    room: str = "local"
     seed: Annotated[int, Field(ge=0)] = 0
     noise: NoiseName = "quiet"
     factor_sd: Annotated[float, Field(ge=0, le=0.2)] = 0.02
@@ -69,6 +72,8 @@ class AppiumPhone(Value):
 
     driver: Literal["appium"]
     name: Annotated[str, Field(min_length=1)]
+    host: str = "local"
+    room: str = "local"
     udid: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")]
     adb_port: Annotated[int, Field(ge=1024, le=65535)] = 5037
     system_port: Annotated[int, Field(ge=0, le=65535)] = 0
@@ -89,11 +94,50 @@ PhoneConfig = Annotated[
 ]
 
 
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ScheduleSection(Value):
+    """Who gets phones first; see ``devicelab.scheduling.Rules``. ``weights`` are the shares of searches by name."""
+
+    aging_seconds: Seconds = 1800.0
+    reserve_per: Annotated[int, Field(ge=0)] = 8
+    reserve_seconds: Annotated[float, Field(ge=0)] = 600.0
+    usual_seconds: Seconds = 8.0
+    other_phone_seconds: Annotated[float, Field(ge=0)] = 15.0
+    weights: dict[str, Seconds] = {}
+
+
 class LabConfig(Value):
-    """A lab: its phones, and how long a lease lives without being renewed (seconds)."""
+    """A lab: its phones, its schedule, and its leases.
+
+    A lease lives ``lease_seconds`` beyond its holder's last heartbeat, one every ``heartbeat_seconds``. ``tokens`` is
+    the file of the service's tokens. A request waits ``patience_seconds`` for a lab in which no
+    phone works. ``wait_for_operator``: requests whose phones all wait for a person wait too.
+    """
 
     devices: Annotated[tuple[PhoneConfig, ...], Field(min_length=1)]
-    lease_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    lease_seconds: Seconds = 30.0
+    heartbeat_seconds: Seconds = 10.0
+    reference_blocks: Annotated[int, Field(ge=1)] = 20
+    reference_seconds: Seconds = 1800.0
+    patience_seconds: Seconds = 7200.0
+    wait_for_operator: bool = False
+    schedule: ScheduleSection = ScheduleSection()
+    tokens: Path | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """The rules of the coordinator."""
+        schedule = self.schedule.model_dump(exclude={"weights"})
+        own = self.model_dump(exclude={"devices", "schedule", "tokens"})
+        return Policy(schedule=Rules(**schedule), weights=self.schedule.weights, **own)
+
+    @model_validator(mode="after")
+    def _heartbeats_keep_leases(self) -> Self:
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("heartbeat_seconds must be at most half of lease_seconds: one may be late")
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

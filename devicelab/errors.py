@@ -10,6 +10,7 @@
     ├── DeviceError         the phone's: hot, gone, disagreeing with itself; tried again on another phone
     │   └── RefusedError    what it answered is not believed; ``reason`` says why
     ├── HostError           the computer's, hub's or room's that phones share; no phone is blamed for it
+    ├── LeaseError          nobody's: a lease that no longer holds spoke; its holder stops
     └── NoDeviceError       nobody's: no phone matches, or none is free (exit code 3)
 
 A message says what is wrong, where, and what to do next. ``DeviceError`` and ``HostError`` also carry the
@@ -108,6 +109,10 @@ class HostError(DeviceLabError):
     def __init__(self, message: str, fault: Fault = FAULTS["F12"]) -> None:
         super().__init__(message)
         self.fault = fault
+
+
+class LeaseError(DeviceLabError):
+    """A command spoke for a lease that no longer holds. Whoever gets this stops the work done under it."""
 
 
 class NoDeviceError(DeviceLabError):

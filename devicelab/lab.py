@@ -1,36 +1,38 @@
-"""The lab: lease a phone, run, record, release. The place where drivers, store and statistics meet."""
+"""The embedded lab: coordinator, workers and phones in one process, for whoever wants a latency and no service."""
 
-import logging
-import os
-import socket
-from collections import Counter
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
+from uuid import uuid4
 
-from devicelab.block import run_block
+from devicelab import errors
+from devicelab.commands import Answer, Enrolled, Open, Submit
 from devicelab.config import LabConfig
+from devicelab.coordinator import Coordinator
+from devicelab.crew import Crew
 from devicelab.device import Platform, Selector
+from devicelab.draft import answer_key
 from devicelab.drivers.opening import clock_for, open_drivers
+from devicelab.engine import Engine
 from devicelab.errors import DeviceError, NoDeviceError
 from devicelab.graph import read_graph
-from devicelab.lease import DeviceStatus, Lease, allocate
-from devicelab.measurement import PROTOCOL, Measurement, Reading, Workload
-from devicelab.protocols import Clock, Driver
+from devicelab.lease import DeviceStatus, Lease
+from devicelab.measurement import Measurement, Workload
+from devicelab.protocols import Clock, Driver, VirtualClock
 from devicelab.roofline import latency_ms
 from devicelab.store import Store
-from devicelab.verdict import Again, judge, measurement_of
-
-logger = logging.getLogger(__name__)
 
 ANY_DEVICE = Selector()
+FINISH_SECONDS = 120.0
+"""Virtual seconds that a lab which closes gives its phones to finish; the next opening cleans the rest."""
 
 
 class Lab:
     """A lab of phones with its store; the only writer of that store while it is open.
 
-    Not thread-safe: one process, one thread. Use as a context manager. A lab of simulated phones lives in
+    Safe to share between threads. Use as a context manager. A lab of simulated phones lives in
     a virtual time of its own, so it waits for nothing.
 
     Raises:
@@ -38,16 +40,44 @@ class Lab:
     """
 
     def __init__(self, config: LabConfig, store_path: Path, clock: Clock | None = None) -> None:
-        self._clock = clock or clock_for(config.devices)
-        self._drivers = open_drivers(config.devices, self._clock)
-        self._lease_seconds = config.lease_seconds
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._mutex = threading.Lock()
+        self._closed = False
         self._store = Store(store_path)
-        self._store.end_orphans(self._clock.now())
-        self._store.see([driver.device for driver in self._drivers.values()], self._clock.now())
+        self._drivers: dict[str, Driver] = {}
+        try:
+            self._coordinator = Coordinator(self._store, config.policy)
+            self._runner = self._opened(config, clock or clock_for(config.devices))
+            self._runner.tell(Open(enrolled(config, self._drivers)))
+        except BaseException:
+            self._release()
+            raise
+
+    def _opened(self, config: LabConfig, clock: Clock) -> Engine | Crew:
+        start = max(clock.now(), self._coordinator.state.at)
+        if isinstance(clock, VirtualClock):
+            clocks = {device.name: VirtualClock(start) for device in config.devices}
+            for device in config.devices:
+                self._drivers |= open_drivers([device], clocks[device.name])
+            return Engine(self._coordinator, self._drivers, clocks, start)
+        self._drivers = open_drivers(config.devices, clock)
+        return Crew(self._coordinator, self._drivers, clock)
 
     def close(self) -> None:
-        """Close the store and let go of the phones."""
+        """Let phones that are at work finish and be cleaned, then close the store. Closing again does nothing."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+            latest = self._runner.now + FINISH_SECONDS
+            try:
+                while self._leases() and self._runner.now < latest:
+                    self._runner.step()
+                if isinstance(self._runner, Crew):
+                    self._runner.close()
+            finally:
+                self._release()
+
+    def _release(self) -> None:
         self._store.close()
         for driver in self._drivers.values():
             driver.close()
@@ -60,43 +90,77 @@ class Lab:
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return the phones of this lab with their health and their leases, in the order of the configuration."""
-        return statuses(self._drivers.values(), self._store.leases(), self._clock.now())
+        with self._mutex:
+            return statuses(self._drivers.values(), self._leases(), self._runner.now)
+
+    def _leases(self) -> list[Lease]:
+        phones = list(self._coordinator.state.phones.values())
+        return [phone.lease for phone in phones if phone.lease is not None]
 
     def measurements(self) -> tuple[Measurement, ...]:
         """Return everything this lab ever measured, oldest first."""
-        return self._store.measurements()
+        with self._mutex:
+            return self._store.measurements()
 
-    def cached(self, workload: Workload, *, selector: Selector | None = None) -> Measurement | None:
+    def cached(
+        self, workload: Workload, *, selector: Selector | None = None, threshold_ms: float | None = None
+    ) -> Measurement | None:
         """Return the measurement of *workload* that the store has for a platform of *selector*, if any.
+
+        One that was stopped early because it was clear of *threshold_ms* answers only that question.
 
         Raises:
             NoDeviceError: no phone of this lab matches *selector*.
         """
-        found = (self._store.find(workload, platform, PROTOCOL) for platform in self._platforms(selector))
-        return next((measurement for measurement in found if measurement is not None), None)
+        platforms = self._platforms(selector or ANY_DEVICE)
+        keys = [answer_key(workload, platform) for platform in platforms]
+        if threshold_ms is not None:
+            keys += [answer_key(workload, platform, threshold_ms) for platform in platforms]
+        with self._mutex:
+            found = (self._store.known(key) for key in keys)
+            return next((measurement for measurement in found if measurement is not None), None)
 
-    def measure(self, workload: Workload, *, selector: Selector | None = None) -> Measurement:
+    def measure(
+        self,
+        workload: Workload,
+        *,
+        selector: Selector | None = None,
+        threshold_ms: float | None = None,
+        search: str = "default",
+    ) -> Measurement:
         """Return the latency of *workload* on a phone that *selector* accepts: from the store if it is known.
 
-        Otherwise blocks are run, each in a process of its own on the coolest idle phone that was used
-        least, until two agree within 2 %; the answer is recorded before it is returned.
+        Otherwise blocks are run, each in a process of its own and the second on another phone if there is
+        one, until two agree within 2 %; the answer is recorded before it is returned. Threads that ask the
+        same share one measurement. *search* is who shares the phones with others.
 
         Raises:
-            NoDeviceError: no phone matches, or none of them is idle.
-            DeviceError: too many blocks failed, or no two of five agreed (``RefusedError``).
-            WorkloadError: the network cannot run; no other phone of this platform would help.
+            NoDeviceError: no phone matches.
+            DeviceError: too many blocks failed by a phone's fault, no two of five agreed, or no phone is left.
+            WorkloadError: the network cannot run, or made phone after phone fail.
         """
-        known = self.cached(workload, selector=selector)
+        known = self.cached(workload, selector=selector, threshold_ms=threshold_ms)
         if known is not None:
             return known
-        platform = self._platforms(selector)[0]
-        selector = (selector or ANY_DEVICE).model_copy(
-            update={"product": platform.product, "os_build": platform.os_build}
+        name = uuid4().hex
+        command = Submit(
+            name,
+            workload,
+            search,
+            selector or ANY_DEVICE,
+            threshold_ms=threshold_ms,
+            prior_ms=latency_ms(read_graph(workload.path).operators, threads=workload.threads),
         )
-        return self._measure(workload, platform, selector)
+        with self._mutex:
+            self._runner.tell(command)
+        while True:
+            with self._mutex:
+                answer = self._runner.answers.pop(name, None)
+                if answer is not None:
+                    return result(answer)
+                self._runner.step()
 
-    def _platforms(self, selector: Selector | None) -> list[Platform]:
-        selector = selector or ANY_DEVICE
+    def _platforms(self, selector: Selector) -> list[Platform]:
         devices = [driver.device for driver in self._drivers.values()]
         platforms = list(dict.fromkeys(device.platform for device in devices if selector.matches(device)))
         if not platforms:
@@ -104,48 +168,23 @@ class Lab:
             raise NoDeviceError(f"no device matches {selector}; this lab has {names}")
         return platforms
 
-    def _measure(self, workload: Workload, platform: Platform, selector: Selector) -> Measurement:
-        used: Counter[str] = Counter()
-        readings: list[Reading] = []
-        identities: list[int] = []
-        failures: list[DeviceError] = []
-        started = self._clock.now()
-        alone = sum(selector.matches(driver.device) for driver in self._drivers.values()) < 2
-        prior = latency_ms(read_graph(workload.path).operators, threads=workload.threads)
-        while isinstance(decision := judge(readings, failures, prior_ms=prior, alone=alone), Again):
-            lease = self._acquire(selector, used)
-            used[lease.device] += 1
-            try:
-                identity, reading = self._block(lease, workload)
-            except DeviceError as error:
-                logger.info("block failed, trying another phone: %s", error)
-                failures.append(error)
-            else:
-                readings.append(reading)
-                identities.append(identity)
-        now = self._clock.now()
-        measurement = measurement_of(
-            workload, platform, readings, decision, phone_seconds=now - started, now=now, prior_ms=prior
-        )
-        self._store.record(measurement, identities)
-        return measurement
 
-    def _acquire(self, selector: Selector, used: Counter[str]) -> Lease:
-        device = allocate(self.devices(), selector, used)
-        if device is None:
-            raise NoDeviceError(f"every device that matches {selector} is leased; see: fer-lab leases")
-        return self._store.grant(device.name, self._holder, self._clock.now(), self._lease_seconds)
+def result(answer: Answer) -> Measurement:
+    """Return the measurement of *answer*.
 
-    def _block(self, lease: Lease, workload: Workload) -> tuple[int, Reading]:
-        """Run one block under *lease*, keep its reading, and release the phone whatever happens."""
-        why = "failed"
-        try:
-            block = run_block(self._drivers[lease.device], workload, self._clock)
-            identity = self._store.add_reading(lease, workload, block.reading, block.times, self._clock.now())
-            why = "released"
-            return identity, block.reading
-        finally:
-            self._store.end(lease, self._clock.now(), why)
+    Raises:
+        DeviceLabError: of the class that *answer* names, if it has none.
+    """
+    if answer.measurement is not None:
+        return answer.measurement
+    if answer.error == errors.RefusedError.__name__:
+        raise errors.RefusedError(answer.message, cast("errors.Reason", answer.reason))
+    raise getattr(errors, answer.error, DeviceError)(answer.message)
+
+
+def enrolled(config: LabConfig, drivers: dict[str, Driver]) -> tuple[Enrolled, ...]:
+    """Return the phones of *config* with the facts that their *drivers* tell."""
+    return tuple(Enrolled(drivers[one.name].device, one.host, one.room) for one in config.devices)
 
 
 def statuses(drivers: Iterable[Driver], leases: Iterable[Lease], now: float) -> tuple[DeviceStatus, ...]:

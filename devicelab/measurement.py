@@ -1,5 +1,7 @@
 """What is run and what came out: workload, reading, measurement. Light: pydantic and numpy only."""
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,3 +174,8 @@ class Measurement(Value):
     threshold_ms: float | None = None
     over: bool | None = None
     prior_ms: float | None = None
+
+
+def answer_digest(parts: Sequence[object]) -> str:
+    """Return the sha256 (hex) of *parts*, plain JSON values, that name what a measurement answers."""
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()

@@ -1,53 +1,57 @@
-"""The lab's truth: devices, leases, readings and measurements in one SQLite file. All SQL of this room.
+"""The lab's truth in one SQLite file: the event log, what has ended, raw times. All SQL of this room.
 
 One process writes: it holds a lock on ``<file>.lock`` for as long as the store is open, and a second
-one is refused at once. Any number may read. The write-ahead log keeps readers and the writer apart and
-a killed writer's last transaction whole.
+one is refused at once. Any number may read, and no reader makes the writer wait (write-ahead log).
 
-A migration is a function and its name is its identity; it is applied with its own record in one
-transaction and never edited after release.
+**Durability.** What :meth:`Store.append` returned is on the disk (``synchronous = FULL``: one flush per
+transaction); a killed process or a power cut loses at most what was not yet answered. A store that is not ``durable``
+survives a killed process but not a power cut; simulations use it.
+
+**Audit.** Rows of the log are chained by hashes, and triggers refuse to change or delete one. :meth:`Store.verify`
+finds every row that was edited, removed, inserted or moved. Rows cut off at the end leave a whole chain: they are
+found by ``<file>.head``, which has the newest row's number and hash. Who can rewrite the file *and* the head can forge
+a tail, or a whole log; keep a copy of the head elsewhere (``fer-lab audit verify`` prints it) to notice that too.
 """
 
-import fcntl
-import os
+import hashlib
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import numpy as np
 
-from devicelab.device import Device, Platform
-from devicelab.errors import DeviceError, StoreError
+from devicelab import schema
+from devicelab.audit import Audit, audit
+from devicelab.commands import Answer
+from devicelab.device import Device
+from devicelab.errors import StoreError
+from devicelab.events import (
+    GENESIS,
+    Event,
+    LeaseGranted,
+    MeasurementCommitted,
+    PhoneSeen,
+    RequestEnded,
+    Row,
+    Samples,
+    SamplesPruned,
+    chained,
+    decode,
+    encode,
+)
+from devicelab.fold import Fold, LabState
 from devicelab.lease import Lease
-from devicelab.measurement import Measurement, Reading, Workload
+from devicelab.lockfile import Anchor, Lock
+from devicelab.measurement import Measurement
+from devicelab.policy import Rules
+from devicelab.snapshot import decode_state, encode_state
 
-
-def _m0001_initial(connection: sqlite3.Connection) -> None:
-    schema = """
-        CREATE TABLE devices (name TEXT PRIMARY KEY, platform TEXT NOT NULL, seen_at REAL NOT NULL);
-        CREATE TABLE leases (
-            token INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, holder TEXT NOT NULL,
-            granted_at REAL NOT NULL, expires_at REAL NOT NULL, ended_at REAL, ended_why TEXT);
-        CREATE UNIQUE INDEX one_open_lease_per_device ON leases (device) WHERE ended_at IS NULL;
-        CREATE TABLE measurements (
-            id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, threads INTEGER NOT NULL, protocol TEXT NOT NULL,
-            product TEXT NOT NULL, os_build TEXT NOT NULL, runtime TEXT NOT NULL, source TEXT NOT NULL,
-            body TEXT NOT NULL,
-            UNIQUE (fingerprint, threads, protocol, product, os_build, runtime, source));
-        CREATE TABLE readings (
-            id INTEGER PRIMARY KEY, token INTEGER NOT NULL REFERENCES leases (token),
-            fingerprint TEXT NOT NULL, threads INTEGER NOT NULL, body TEXT NOT NULL, times BLOB NOT NULL,
-            measurement INTEGER REFERENCES measurements (id))
-    """
-    for statement in schema.split(";"):
-        connection.execute(statement)
-
-
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_m0001_initial,)
+PAGE = 10_000
+"""Rows read at a time."""
 
 
 class Store:
@@ -56,19 +60,25 @@ class Store:
     Every method raises ``StoreError`` if the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, durable: bool = True) -> None:
         self.path = path
-        self._lock = None if readonly else _locked(path)
+        self._readonly = readonly
+        self._lock = None if readonly else Lock(path)
+        self._durable = durable
         try:
             with self._guarded():
-                self._connection = _connected(path, readonly=readonly)
+                self._connection = schema.connected(path, readonly=readonly, durable=durable)
+                self._head = self._newest()
         except StoreError:
             self._unlock()
             raise
+        self._anchor = None if readonly else Anchor(path)
 
     def close(self) -> None:
         """Close the file and let go of the lock."""
         self._connection.close()
+        if self._anchor is not None:
+            self._anchor.close()
         self._unlock()
 
     def __enter__(self) -> Self:
@@ -77,115 +87,189 @@ class Store:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def see(self, devices: Sequence[Device], now: float) -> None:
-        """Note that *devices* are part of the lab at *now*."""
-        rows = [(device.name, device.platform.model_dump_json(), now) for device in devices]
-        with self._transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO devices VALUES (?, ?, ?)", rows)
-
-    def devices(self) -> tuple[Device, ...]:
-        """Return every device that was ever part of the lab, by name."""
-        with self._guarded():
-            rows = self._connection.execute("SELECT name, platform FROM devices ORDER BY name").fetchall()
-            return tuple(Device(name=name, platform=Platform.model_validate_json(body)) for name, body in rows)
-
-    def grant(self, device: str, holder: str, now: float, seconds: float) -> Lease:
-        """Give *holder* the sole right to *device* for *seconds* from *now*; an expired lease on it ends.
+    def append(
+        self,
+        events: Sequence[tuple[int, float, Event]],
+        samples: Sequence[Samples] = (),
+        snapshot: LabState | None = None,
+    ) -> Sequence[Row]:
+        """Write *events* (number, time, event) with what they name, all or none; return the rows.
 
         Raises:
-            DeviceError: the device is leased.
+            StoreError: it could not be written (disk full, for one); the file is as it was.
         """
+        rows, (seq, head) = [], self._head
+        for number, at, event in events:
+            if number != seq + 1:
+                raise StoreError(f"{self.path}: event {number} does not follow {seq}")
+            body = encode(event)
+            row = Row(number, at, body, head, chained(head, number, at, body))
+            seq, head = number, row.hash
+            rows.append(row)
         with self._transaction() as connection:
-            connection.execute(
-                "UPDATE leases SET ended_at = ?, ended_why = 'expired'"
-                " WHERE device = ? AND ended_at IS NULL AND expires_at <= ?",
-                (now, device, now),
-            )
-            insert = "INSERT INTO leases (device, holder, granted_at, expires_at) VALUES (?, ?, ?, ?)"
-            try:
-                token = connection.execute(insert, (device, holder, now, now + seconds)).lastrowid
-            except sqlite3.IntegrityError:
-                raise DeviceError(f"{device}: is leased by somebody else") from None
-        return Lease(token=token or 0, device=device, holder=holder, granted_at=now, expires_at=now + seconds)
+            insert = "INSERT INTO events (seq, at, body, previous, hash) VALUES (?, ?, ?, ?, ?)"
+            connection.executemany(insert, [(row.seq, row.at, row.body, row.previous, row.hash) for row in rows])
+            self._project(events)
+            insert = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
+            at = events[-1][1]
+            connection.executemany(insert, [(one.device, one.token, at, one.digest, one.content) for one in samples])
+            if snapshot is not None:
+                connection.execute("DELETE FROM snapshots")
+                connection.execute("INSERT INTO snapshots VALUES (?, ?)", (seq, encode_state(snapshot)))
+        self._head = (seq, head)
+        if self._anchor is not None:
+            self._anchor.write(seq, head)
+        return rows
 
-    def end(self, lease: Lease, now: float, why: str) -> None:
-        """End *lease* because of *why*; nothing happens if it has ended."""
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE leases SET ended_at = ?, ended_why = ? WHERE token = ? AND ended_at IS NULL",
-                (now, why, lease.token),
-            )
+    def _project(self, events: Sequence[tuple[int, float, Event]]) -> None:
+        for seq, _, event in events:
+            if isinstance(event, RequestEnded):
+                row = (event.request, event.model_dump_json())
+                self._connection.execute("INSERT INTO requests VALUES (?, ?)", row)
+            elif isinstance(event, MeasurementCommitted):
+                answer = (event.key, seq, event.measurement.model_dump_json())
+                self._connection.execute("INSERT INTO answers VALUES (?, ?, ?)", answer)
 
-    def end_orphans(self, now: float) -> int:
-        """End the leases that a writer left open when it died; return how many. Only the writer calls this, at start.
-
-        Whoever holds the store's lock knows that no other writer, so no other holder of a lease, lives.
-        """
-        with self._transaction() as connection:
-            return connection.execute(
-                "UPDATE leases SET ended_at = ?, ended_why = 'its holder died' WHERE ended_at IS NULL", (now,)
-            ).rowcount
-
-    def leases(self, *, ended: bool = False) -> tuple[Lease, ...]:
-        """Return the open leases, or with *ended* all that ever were, oldest first."""
-        query = "SELECT token, device, holder, granted_at, expires_at FROM leases"
-        query += " ORDER BY token" if ended else " WHERE ended_at IS NULL ORDER BY token"
+    def folded(self, weights: Mapping[str, float], rules: Rules) -> Fold:
+        """Return what the events add up to: the latest snapshot that can be read, and the events after it."""
         with self._guarded():
-            rows = self._connection.execute(query).fetchall()
-        names = ("token", "device", "holder", "granted_at", "expires_at")
-        return tuple(Lease(**dict(zip(names, row, strict=True))) for row in rows)
+            self._head = self._newest()
+            row = self._connection.execute("SELECT body FROM snapshots").fetchone()
+        state = LabState()
+        if row is not None:
+            with suppress(ValueError):
+                state = decode_state(row[0])
+        fold = Fold(state, dict(weights), rules)
+        for event in self.events(after=state.seq):
+            fold.apply(event.seq, event.at, decode(event.body))
+        return fold
 
-    def add_reading(
-        self, lease: Lease, workload: Workload, reading: Reading, times: Sequence[float], now: float
-    ) -> int:
-        """Keep *reading* and the raw *times* (ms) behind it, made under *lease*; return its id.
+    def events(self, after: int = 0, limit: int | None = None, *, device: str = "", kind: str = "") -> Iterator[Row]:
+        """Yield up to *limit* rows behind number *after*, oldest first; of one *device* or *kind* if they are given."""
+        query = "SELECT seq, at, body, previous, hash FROM events WHERE seq > ?"
+        where = {"device": device, "kind": kind}
+        query += "".join(f" AND {column} = ?" for column, value in where.items() if value) + " ORDER BY seq LIMIT ?"
+        values = [value for value in where.values() if value]
+        left = limit
+        while left is None or left > 0:
+            page = PAGE if left is None else min(left, PAGE)
+            with self._guarded():
+                rows = self._connection.execute(query, (after, *values, page)).fetchall()
+            yield from (Row(*row) for row in rows)
+            if len(rows) < page:
+                return
+            after, left = rows[-1][0], None if left is None else left - page
 
-        Raises:
-            DeviceError: the lease has ended or expired: the phone may have served somebody else meanwhile.
-        """
-        raw = zlib.compress(np.asarray(times, dtype=np.float32).tobytes())
-        with self._transaction() as connection:
-            holds = "SELECT 1 FROM leases WHERE token = ? AND device = ? AND ended_at IS NULL AND expires_at > ?"
-            if connection.execute(holds, (lease.token, reading.device, now)).fetchone() is None:
-                raise DeviceError(f"{lease.device}: lease {lease.token} no longer holds; its reading is dropped")
-            row = (lease.token, workload.fingerprint, workload.threads, reading.model_dump_json(), raw)
-            insert = "INSERT INTO readings (token, fingerprint, threads, body, times) VALUES (?, ?, ?, ?, ?)"
-            return connection.execute(insert, row).lastrowid or 0
-
-    def times(self, reading: int) -> tuple[float, ...]:
-        """Return the raw times, in milliseconds, behind the reading with the id *reading*; empty if there is none."""
+    def latest(self, device: str, limit: int) -> list[Row]:
+        """Return the newest *limit* rows about *device*, newest first."""
+        query = "SELECT seq, at, body, previous, hash FROM events WHERE device = ? ORDER BY seq DESC LIMIT ?"
         with self._guarded():
-            row = self._connection.execute("SELECT times FROM readings WHERE id = ?", (reading,)).fetchone()
-        return tuple(np.frombuffer(zlib.decompress(row[0]), dtype=np.float32).tolist()) if row else ()
+            return [Row(*row) for row in self._connection.execute(query, (device, limit)).fetchall()]
 
-    def record(self, measurement: Measurement, readings: Sequence[int]) -> None:
-        """Keep *measurement*, made from the readings with these ids. There is one per graph, platform and protocol.
-
-        Raises:
-            StoreError: there is one already.
-        """
-        row = (*_key(measurement.fingerprint, measurement.threads, measurement.protocol, _platform(measurement)),)
-        columns = "fingerprint, threads, protocol, product, os_build, runtime, source, body"
-        with self._transaction() as connection:
-            insert = f"INSERT INTO measurements ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
-            identity = connection.execute(insert, (*row, measurement.model_dump_json())).lastrowid
-            update = "UPDATE readings SET measurement = ? WHERE id = ?"
-            connection.executemany(update, [(identity, reading) for reading in readings])
-
-    def find(self, workload: Workload, platform: Platform, protocol: str) -> Measurement | None:
-        """Return the measurement of *workload* on *platform*, if there is one."""
-        query = "SELECT body FROM measurements WHERE fingerprint = ? AND threads = ? AND protocol = ?"
-        query += " AND product = ? AND os_build = ? AND runtime = ? AND source = ?"
-        key = _key(workload.fingerprint, workload.threads, protocol, platform)
+    def known(self, key: str) -> Measurement | None:
+        """Return the measurement that answers *key*."""
         with self._guarded():
-            row = self._connection.execute(query, key).fetchone()
+            row = self._connection.execute("SELECT body FROM answers WHERE key = ?", (key,)).fetchone()
             return Measurement.model_validate_json(row[0]) if row else None
 
-    def measurements(self) -> tuple[Measurement, ...]:
-        """Return all measurements, oldest first."""
+    def has_request(self, request: str) -> bool:
+        """Whether *request* has ended."""
         with self._guarded():
-            rows = self._connection.execute("SELECT body FROM measurements ORDER BY id").fetchall()
-            return tuple(Measurement.model_validate_json(body) for (body,) in rows)
+            return self._connection.execute("SELECT 1 FROM requests WHERE id = ?", (request,)).fetchone() is not None
+
+    def answer(self, request: str) -> Answer | None:
+        """Return how *request* ended; None if it did not, or was never made."""
+        with self._guarded():
+            row = self._connection.execute("SELECT body FROM requests WHERE id = ?", (request,)).fetchone()
+            if row is None:
+                return None
+            ended = RequestEnded.model_validate_json(row[0])
+        return Answer(
+            request=request,
+            ending=ended.ending,
+            measurement=self.known(ended.key) if ended.key else None,
+            error=ended.error,
+            message=ended.message,
+            reason=ended.reason,
+        )
+
+    def measurements(self, limit: int | None = None) -> tuple[Measurement, ...]:
+        """Return the newest *limit* measurements (None: all), oldest first."""
+        with self._guarded():
+            query = "SELECT body FROM answers ORDER BY seq DESC LIMIT ?"
+            rows = self._connection.execute(query, (-1 if limit is None else limit,)).fetchall()
+            return tuple(Measurement.model_validate_json(body) for (body,) in reversed(rows))
+
+    def leases(self, *, ended: bool = False) -> tuple[Lease, ...]:
+        """Return the open leases on requests' work, or with *ended* all that ever were, oldest first."""
+        if not ended:
+            fold = self.folded({}, Rules())
+            return tuple(phone.lease for phone in fold.state.phones.values() if phone.lease is not None)
+        granted = [(row.at, decode(row.body)) for row in self.events(kind="lease_granted")]
+        return tuple(
+            Lease(token=one.token, device=one.device, holder=one.holder, granted_at=at, expires_at=one.expires_at)
+            for at, one in granted
+            if isinstance(one, LeaseGranted)
+        )
+
+    def devices(self) -> tuple[Device, ...]:
+        """Return every device that was ever part of the lab, in the order in which they were first seen."""
+        seen = [decode(row.body) for row in self.events(kind="phone_seen")]
+        return tuple({one.device.name: one.device for one in seen if isinstance(one, PhoneSeen)}.values())
+
+    def times(self, device: str, token: int) -> tuple[float, ...]:
+        """Return the raw times (ms) of the block read on *device* under *token*; empty if there are none any more."""
+        query = "SELECT content FROM samples WHERE device = ? AND token = ?"
+        with self._guarded():
+            row = self._connection.execute(query, (device, token)).fetchone()
+            return tuple(np.frombuffer(zlib.decompress(row[0]), dtype=np.float32).tolist()) if row else ()
+
+    def prune(self, before: float, now: float) -> int:
+        """Let raw times from before *before* go (readings stay); return how many blocks had some. Itself an event."""
+        with self._guarded():
+            count = int(self._connection.execute("SELECT count(*) FROM samples WHERE at < ?", (before,)).fetchone()[0])
+        if count:
+            self.append([(self._head[0] + 1, now, SamplesPruned(before=before, count=count))])
+            with self._transaction() as connection:
+                connection.execute("DELETE FROM samples WHERE at < ?", (before,))
+        return count
+
+    def backup(self, target: Path) -> None:
+        """Copy the store to *target* while it is used; the copy is whole, and of one moment.
+
+        Raises:
+            StoreError: *target* exists, or cannot be written.
+        """
+        if target.exists():
+            raise StoreError(f"{target}: exists already; a backup never overwrites anything")
+        with self._guarded(), closing(sqlite3.connect(target)) as copy:
+            self._connection.backup(copy)
+
+    def verify(self) -> Audit:
+        """Read the whole log and say whether it, or what was derived from it, was changed; see the module."""
+        with self._guarded():
+            found = audit(self.events(), Anchor.read(self.path))
+            problems = [*found.problems, *self._derived_problems()]
+        return Audit(found.rows, found.seq, found.head, tuple(problems))
+
+    def _derived_problems(self) -> Iterator[str]:
+        """Compare answers, ended requests and raw times with the events that they came from."""
+        answers = dict(self._connection.execute("SELECT key, body FROM answers WHERE seq > 0").fetchall())
+        samples = self._connection.execute("SELECT device, token, digest, content FROM samples")
+        for device, token, digest, content in samples:
+            if hashlib.sha256(content).hexdigest() != digest:
+                yield f"raw times of {device} under lease {token} were changed"
+        for row in self.events(kind="measurement_committed"):
+            event = decode(row.body)
+            if isinstance(event, MeasurementCommitted):
+                body = answers.pop(event.key, None)
+                if body is None or Measurement.model_validate_json(body) != event.measurement:
+                    yield f"the answer {event.key[:12]} is not the measurement of row {row.seq}"
+        yield from (f"the answer {key[:12]} is in no event" for key in answers)
+
+    def _newest(self) -> tuple[int, bytes]:
+        row = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return (row[0], row[1]) if row else (0, GENESIS)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -193,10 +277,11 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -209,65 +294,3 @@ class Store:
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
-
-
-def _locked(path: Path) -> IO[str]:
-    """Return the locked lock file of the store at *path*; the lock goes with the file, or with the process."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(path.name + ".lock").open("a+")
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip() or "another process"
-        lock.close()
-        raise StoreError(f"{path}: is in use by {owner}; wait for it, or name another store") from None
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()}")
-    lock.flush()
-    return lock
-
-
-def _connected(path: Path, *, readonly: bool) -> sqlite3.Connection:
-    if readonly:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        _migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
-    applied = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-    unknown = applied - {migration.__name__ for migration in MIGRATIONS}
-    if unknown:
-        raise ValueError(f"it was written by a newer version (migration {min(unknown)})")
-    for migration in MIGRATIONS:
-        if migration.__name__ not in applied:
-            connection.execute("BEGIN IMMEDIATE")
-            migration(connection)
-            connection.execute("INSERT INTO migrations VALUES (?)", (migration.__name__,))
-            connection.execute("COMMIT")
-
-
-def _key(fingerprint: str, threads: int, protocol: str, platform: Platform) -> tuple[str | int, ...]:
-    return (fingerprint, threads, protocol, platform.product, platform.os_build, platform.runtime, platform.source)
-
-
-def _platform(measurement: Measurement) -> Platform:
-    return Platform(
-        product=measurement.product,
-        os_build=measurement.os_build,
-        runtime=measurement.runtime,
-        source=measurement.source,
-    )

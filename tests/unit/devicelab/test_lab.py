@@ -1,5 +1,7 @@
 """The lab: right answers with honest intervals, each measured once, and phones given back whatever happens."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from devicelab.config import LabConfig, SimulatedPhone
 from devicelab.device import Selector
 from devicelab.drivers.simulator import SimulatedDriver
 from devicelab.errors import DeviceError, NoDeviceError, StoreError, WorkloadError
+from devicelab.events import decode
 from devicelab.graph import read_graph
 from devicelab.lab import Lab, survey
 from devicelab.measurement import PROTOCOL, Burst, Workload
@@ -56,10 +59,15 @@ def test_a_graph_is_measured_once(lab, path, tmp_path, model, small):
 
 def test_every_reading_is_kept_under_its_lease_and_every_lease_is_ended(lab, path, model):
     measured = lab.measure(Workload.of(model, 1))
+    lab.close()
     with Store(path, readonly=True) as store:
         assert store.leases() == ()
-        assert len(store.leases(ended=True)) == measured.blocks
-        assert len(store.times(1)) == measured.readings[0].runs
+        granted = [decode(row.body) for row in store.events(kind="lease_granted")]
+        blocks = [lease for lease in granted if lease.duty == "measure"]
+        assert len(blocks) == measured.blocks
+        for lease, reading in zip(blocks, measured.readings, strict=True):
+            assert len(store.times(lease.device, lease.token)) == reading.runs
+        assert store.verify().problems == ()
 
 
 def test_the_same_lab_measures_the_same(tmp_path, model):
@@ -77,12 +85,12 @@ def test_a_selector_keeps_to_its_phone(lab, model):
         lab.measure(Workload.of(model, 1), selector=Selector(name="moto-g6-9"))
 
 
-def test_phones_that_are_leased_are_not_used(lab, model):
-    for device in ("moto-g6-1", "moto-g6-2"):
-        lab._store.grant(device, "somebody", lab._clock.now(), 3600)
-    assert all(status.lease is not None for status in lab.devices())
-    with pytest.raises(NoDeviceError, match="is leased"):
-        lab.measure(Workload.of(model, 1))
+def test_threads_that_ask_the_same_share_one_measurement(lab, model):
+    workload = Workload.of(model, 1)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: lab.measure(workload), range(8)))
+    assert len({answer.median_ms for answer in answers}) == 1
+    assert len(lab.measurements()) == 1
 
 
 def test_a_failing_phone_is_left_for_another(path, model, monkeypatch):
@@ -95,20 +103,24 @@ def test_a_failing_phone_is_left_for_another(path, model, monkeypatch):
     monkeypatch.setattr(SimulatedDriver, "load", load)
     with Lab(LabConfig.simulated(devices=3), path) as lab:
         assert lab.measure(Workload.of(model, 1)).device == "moto-g6-2 + moto-g6-3"
-        assert all(status.lease is None for status in lab.devices())
+        assert len(lab.measurements()) == 1
 
 
-def test_six_failures_are_the_end_and_a_broken_network_is_not_tried_again(path, model):
-    hot = LabConfig(devices=tuple(SimulatedPhone(name=name, ambient_c=40) for name in "ab"))
-    with Lab(hot, path) as lab:
-        with pytest.raises(DeviceError, match=r"6 blocks failed: a: battery at 40\.0 C.*; b: .*; a: "):
-            lab.measure(Workload.of(model, 1))
-        workload = Workload.of(model, 1)
-        model.write_bytes(b"")
-        lab._drivers["a"]._ambient_c = lab._drivers["a"].body.temperature_c = 20
-        with pytest.raises(WorkloadError):
-            lab.measure(workload)
-        assert all(status.lease is None for status in lab.devices())
+def test_a_lab_in_which_no_phone_works_gives_up_after_its_patience(path, model):
+    hot = LabConfig(devices=tuple(SimulatedPhone(name=name, ambient_c=40) for name in "ab"), patience_seconds=300)
+    with Lab(hot, path) as lab, pytest.raises(DeviceError, match=r"no phone is left for it; a COOLING: .*40\.0 C"):
+        lab.measure(Workload.of(model, 1))
+
+
+def test_a_broken_network_is_not_tried_again(lab, path, model, small):
+    workload = Workload.of(model, 1)
+    model.write_bytes(small(side=16))
+    with pytest.raises(WorkloadError):
+        lab.measure(workload)
+    lab.close()
+    with Store(path, readonly=True) as store:
+        assert len(list(store.events(kind="block_failed"))) == 1
+        assert store.leases() == ()
 
 
 def test_blocks_that_do_not_agree_are_refused(path, model):
@@ -134,13 +146,13 @@ def test_intervals_cover_the_truth_and_errors_are_small(tmp_path, small, noise):
     model.write_bytes(small(side=224, filters=64))
     workload, truth = Workload.of(model, 1), latency_ms(read_graph(model).operators, threads=1)
     covered, errors, seconds = [], [], []
-    for seed in range(200):
+    for seed in range(40):
         phones = tuple(SimulatedPhone(name=f"p{n}", seed=seed, noise=noise) for n in range(2))
         with Lab(LabConfig(devices=phones), tmp_path / f"{noise}{seed}.sqlite") as lab:
             measured = lab.measure(workload)
         covered.append(measured.low_ms <= truth <= measured.high_ms)
         errors.append(abs(measured.median_ms / truth - 1))
         seconds.append(measured.phone_seconds)
-    assert np.mean(covered) >= 0.93
+    assert np.mean(covered) >= 0.9
     assert np.quantile(errors, 0.95) <= 0.025
     assert np.median(seconds) <= {"quiet": 12, "noisy": 25}[noise]
