@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ico", ".mp4", ".avi", ".npz", ".npy"}
 SHIPPED = {"docs/front.png"}  # a plot
 MAY_WRITE_PICTURES = {
+    "fer_core/data/plots.py",  # plots of counts
     "fer_core/data/sheet.py",  # the contact sheet: asks the set's card or the user first
     "fer_core/data/synthetic/render.py",  # rendered faces
     "search/plots.py",  # plots
