@@ -21,7 +21,10 @@ class Interval(_Value):
 
 
 class GroupScore(_Value):
-    """One ethnic group of the evaluation set. F1 and accuracy are fractions in [0, 1]."""
+    """One ethnic group of the evaluation set, or its pictures with the mouth ``"open"`` or ``"closed"``.
+
+    F1 and accuracy are fractions in [0, 1].
+    """
 
     group: str
     subjects: int
@@ -39,7 +42,8 @@ class Scores(_Value):
     over groups with at least ten subjects; ``gap_null`` its expectation when group labels are
     shuffled over subjects, ``gap_p`` the p-value of that permutation test and ``gap_shrunk`` =
     max(0, gap - gap_null), the objective that a search may optimise. The gap fields are ``None``
-    where fewer than two groups are large enough. ``confusion[t][p]`` counts images of true class t
+    where fewer than two groups are large enough. ``mouths`` has the pictures with open and with closed mouth apart,
+    where the set tells. ``confusion[t][p]`` counts images of true class t
     predicted as p, in the order of ``fer_core.labels.EXPRESSIONS``.
     """
 
@@ -57,6 +61,7 @@ class Scores(_Value):
     gap_null: float | None = None
     gap_p: float | None = None
     gap_shrunk: float | None = None
+    mouths: tuple[GroupScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...]
 
 

@@ -21,7 +21,7 @@ from fer_core.data.splits import halves
 from fer_core.errors import DataError, UnreadableModelError
 from fer_core.labels import EXPRESSIONS
 from fer_core.scores import Scorecard, Scores
-from fer_core.statistics import Counts, pack_counts, scores_from, subject_confusions, subject_groups
+from fer_core.statistics import Counts, group_score, pack_counts, scores_from, subject_confusions, subject_groups
 
 _CHUNK = 128
 """Images per message to the interpreter's process; it runs them one by one."""
@@ -95,14 +95,20 @@ def score(model_path: Path, faces: FaceSet, *, timeout: float = 120.0) -> Scorec
         synthetic=faces.synthetic,
         search=_scores(faces, predicted, search),
         report=_scores(faces, predicted, report),
-        whole=scores_from(*_counted(faces, predicted, whole)),
+        whole=_scored(faces, predicted, whole),
         subject_confusions=pack_counts(counts),
         subject_groups=tuple(groups.tolist()),
     )
 
 
 def _scores(faces: FaceSet, predicted: NDArray[np.int64], mask: NDArray[np.bool_]) -> Scores | None:
-    return scores_from(*_counted(faces, predicted, mask)) if mask.any() else None
+    return _scored(faces, predicted, mask) if mask.any() else None
+
+
+def _scored(faces: FaceSet, predicted: NDArray[np.int64], mask: NDArray[np.bool_]) -> Scores:
+    parts = (("open", mask & (faces.mouth_open == 1)), ("closed", mask & (faces.mouth_open == 0)))
+    mouths = tuple(group_score(name, _counted(faces, predicted, part)[0]) for name, part in parts if part.any())
+    return scores_from(*_counted(faces, predicted, mask)).model_copy(update={"mouths": mouths})
 
 
 def _counted(faces: FaceSet, predicted: NDArray[np.int64], mask: NDArray[np.bool_]) -> tuple[Counts, NDArray[np.str_]]:

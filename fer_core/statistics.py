@@ -220,6 +220,19 @@ def large_groups(groups: ArrayLike) -> tuple[str, ...]:
     return tuple(str(name) for name, size in zip(names, sizes, strict=True) if name and size >= MINIMUM_SUBJECTS)
 
 
+def group_score(name: str, counts: Counts) -> GroupScore:
+    """Return the score of the part *name* of a set from the counts (s, 7, 7) of its subjects."""
+    total = counts.sum(axis=0)
+    return GroupScore(
+        group=name,
+        subjects=len(counts),
+        images=int(total.sum()),
+        accuracy=float(accuracy(total)),
+        macro_f1=float(macro_f1(total)),
+        macro_f1_interval=jackknife_interval(counts, [name] * len(counts)),
+    )
+
+
 def scores_from(counts: Counts, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Scores:
     """Return every number of ``Scores`` for per-subject *counts* (s, 7, 7) and the *groups* (s,) of the subjects.
 
@@ -234,7 +247,7 @@ def scores_from(counts: Counts, groups: ArrayLike, *, draws: int = DRAWS, seed: 
     labels = np.asarray(groups, dtype=np.str_)
     total = counts.sum(axis=0)
     resampled = bootstrap(counts, labels, draws=draws, seed=seed)
-    members = tuple(_group_score(name, counts[labels == name]) for name in resampled.groups if name)
+    members = tuple(group_score(name, counts[labels == name]) for name in resampled.groups if name)
     large = large_groups(labels)
     return Scores(
         images=int(total.sum()),
@@ -326,18 +339,6 @@ def _group_f1(labels: NDArray[np.int64], features: NDArray[np.float32], groups: 
     """Return macro-F1 (c, groups) for *labels* (c, s), each row a way to share the subjects out over the groups."""
     belongs = (labels[:, None, :] == np.arange(groups)[:, None]).astype(np.float32)
     return np.asarray(_f1(belongs @ features).mean(axis=-1))
-
-
-def _group_score(name: str, counts: Counts) -> GroupScore:
-    total = counts.sum(axis=0)
-    return GroupScore(
-        group=name,
-        subjects=len(counts),
-        images=int(total.sum()),
-        accuracy=float(accuracy(total)),
-        macro_f1=float(macro_f1(total)),
-        macro_f1_interval=jackknife_interval(counts, [name] * len(counts)),
-    )
 
 
 def _gap_fields(

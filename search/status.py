@@ -116,12 +116,13 @@ def scores_table(halves: dict[str, Scores]) -> Table:
     row("p of the gap", ["-" if s.gap_p is None else f"{s.gap_p:.4f}" for s in every])
     for expression in EXPRESSIONS:
         row(f"F1 {expression}", [points(s.class_f1.get(expression)) for s in every])
-    for group in sorted({group.group for s in every for group in s.groups}):
-        found = [next((g for g in s.groups if g.group == group), None) for s in every]
-        row(
-            f"F1 group {group}",
-            [points(g.macro_f1, g.macro_f1_interval.low, g.macro_f1_interval.high) if g else "-" for g in found],
-        )
+    for what, parts in (("group", [s.groups for s in every]), ("mouth", [s.mouths for s in every])):
+        for name in sorted({part.group for scored in parts for part in scored}):
+            found = [next((part for part in scored if part.group == name), None) for scored in parts]
+            row(
+                f"F1 {what} {name}",
+                [points(p.macro_f1, p.macro_f1_interval.low, p.macro_f1_interval.high) if p else "-" for p in found],
+            )
     return table
 
 

@@ -52,6 +52,23 @@ def test_a_scorecard_keeps_search_and_report_apart(model):
     assert card == scoring.score(model, faces)
 
 
+def test_open_and_closed_mouths_are_scored_apart_where_they_are_known(model):
+    faces = faces_of(60)
+    assert scoring.score(model, faces).whole.mouths == ()
+    openness = np.tile(np.array([1, 0, -1], dtype=np.int8), len(faces))[: len(faces)]
+    some = type(faces)(**{**vars(faces), "mouth_open": openness})
+    card = scoring.score(model, some)
+    predicted = scoring.predict(model, some.images, timeout=1).argmax(axis=1)
+    assert [score.group for score in card.whole.mouths] == ["open", "closed"]
+    for score, value in zip(card.whole.mouths, (1, 0), strict=True):
+        mine = openness == value
+        _, counts = subject_confusions(some.labels[mine], predicted[mine], some.subjects[mine])
+        assert (score.images, score.macro_f1) == (mine.sum(), macro_f1(counts.sum(axis=0)))
+        assert score.macro_f1_interval.low < score.macro_f1 < score.macro_f1_interval.high
+    images = [sum(score.images for score in half.mouths) for half in (card.search, card.report, card.whole)]
+    assert images[0] + images[1] == images[2]
+
+
 def test_one_subject_cannot_be_split(model):
     card = scoring.score(model, faces_of(1))
     assert card.search is None
