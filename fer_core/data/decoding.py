@@ -153,5 +153,7 @@ def cut(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
 
 def _reason(error: Exception) -> str:
     """The reason in the decoder's words, without the memory address of the stream that Pillow was given."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = str(error).partition(" <_io.BytesIO")[0].strip()
     return text or type(error).__name__

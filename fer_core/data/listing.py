@@ -3,6 +3,7 @@
 Ages from a table of the user's, populations by a stated age, official splits, and no file from outside the folder.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -126,13 +127,14 @@ def _name(example: Example) -> str:
 
 def _inside(examples: tuple[Example, ...], path: Path) -> tuple[list[Example], list[Skipped]]:
     """Split *examples* into those below *path* (or beside it, if it is a file) and those that a link leads to."""
-    root = path.resolve() if path.is_dir() else path.resolve().parent
-    real_folder = cache(Path.resolve)
+    root = os.path.realpath(path if path.is_dir() else path.parent)
+    real_folder = cache(os.path.realpath)  # unlike Path.resolve, it does not raise where links form a loop
     inside: list[Example] = []
     outside: list[Skipped] = []
     for example in examples:
-        real = example.path.resolve() if example.path.is_symlink() else real_folder(example.path.parent)
-        if real.is_relative_to(root):
+        link = example.path.is_symlink()
+        real = os.path.realpath(example.path) if link else real_folder(example.path.parent)
+        if real == root or real.startswith(f"{root.removesuffix(os.sep)}{os.sep}"):
             inside.append(example)
         else:
             outside.append(

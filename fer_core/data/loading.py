@@ -237,8 +237,8 @@ def _key(job: Job) -> str:
 def _changed(path: Path) -> tuple[int, int]:
     try:
         about = path.stat()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except OSError:  # decoding will say why
+        return -1, -1
     return about.st_size, about.st_mtime_ns
 
 
