@@ -111,7 +111,8 @@ def _drive[Result](driver: Driver, steps: Steps[Result], clock: Clock, between: 
 def reference(device: Device, reference_ms: float, rules: Rules = RULES) -> Steps[tuple[float, float]]:
     """Yield the actions of one reference of *device*; return its time over a typical phone's, and the relative error.
 
-    Two processes far enough apart that no background work of some seconds slows both have to agree.
+    Three processes are far enough apart that no background work of some seconds slows two of them; those within 2 %
+    of their median count.
 
     The error is that of their runs; the spread between process starts comes on top (``normalisation.Schedule``).
     ``devicelab.normalisation.calibrated`` takes both.
@@ -121,7 +122,7 @@ def reference(device: Device, reference_ms: float, rules: Rules = RULES) -> Step
     """
     _, before = yield from _fit(device, rules)
     bursts: list[Burst] = []
-    while (pair := agreeing([burst.typical_ms for burst in bursts])) is None:
+    while len(bursts) < rules.reference_bursts or (group := agreeing([one.typical_ms for one in bursts])) is None:
         if len(bursts) == rules.reference_tries:
             raise RefusedError(f"{device.name}: no two of {len(bursts)} references agree", "restless", FAULTS["F27"])
         if bursts:
@@ -129,7 +130,7 @@ def reference(device: Device, reference_ms: float, rules: Rules = RULES) -> Step
         bursts.append(_checked(device, (yield Reference(rules.reference_runs)), rules.reference_runs))
     after = expect(Health, (yield Look()))
     check_after(device.name, before, after, (1.0, 1.0), rules)
-    used = [bursts[index] for index in pair]
+    used = [bursts[index] for index in group]
     ratio = fmean(burst.typical_ms for burst in used) / reference_ms
     if abs(ratio - 1) > rules.canary_reach:
         text = f"{device.name}: reference workload at {ratio:.3f} of a typical phone's time"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, stdev
 
 import numpy as np
+from numpy.typing import NDArray
 
 LOOKS = (20, 30, 45, 68, 101, 152, 228, 342)
 """Numbers of runs after which a block may stop; each look spends an equal share of ``ALPHA`` (Bonferroni)."""
@@ -89,7 +90,7 @@ def median_interval(times: Sequence[float], alpha: float = ALPHA / len(LOOKS)) -
     phi = min(max(lag1(times), 0.0), 0.9)
     reach = (count / 2 - _rank(count, alpha)) * math.sqrt((1 + phi) / (1 - phi))
     low = max(math.floor(count / 2 - reach) - 1, 0)
-    return Interval(float(np.median(ordered)), float(ordered[low]), float(ordered[count - 1 - low]))
+    return Interval(_median(ordered), float(ordered[low]), float(ordered[count - 1 - low]))
 
 
 def lag1(times: Sequence[float]) -> float:
@@ -110,17 +111,25 @@ def settled(times: Sequence[float]) -> bool:
 
 def relative_error_of_median(times: Sequence[float]) -> float:
     """Return the standard error of the median of *times* relative to it, from their median absolute deviation."""
+    return MEDIAN_ERROR * _deviation(times)[1] / math.sqrt(len(times))
+
+
+def _median(ordered: NDArray[np.float64]) -> float:
+    """Return the median of sorted values (n >= 1); for the few of a burst many times faster than ``np.median``."""
+    count = len(ordered)
+    return float(ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+
+
+def _deviation(times: Sequence[float]) -> tuple[float, float]:
+    """Return the median of *times*, and their standard deviation relative to it by their median absolute deviation."""
     values = np.asarray(times, dtype=np.float64)
-    middle = float(np.median(values))
-    spread = MAD_TO_SD * float(np.median(np.abs(values - middle)))
-    return MEDIAN_ERROR * spread / math.sqrt(len(values)) / middle
+    middle = _median(np.sort(values))
+    return middle, MAD_TO_SD * _median(np.sort(np.abs(values - middle))) / middle
 
 
 def spread(times: Sequence[float]) -> float:
     """Return the relative standard deviation of *times* by their median absolute deviation: blind to spikes."""
-    values = np.asarray(times, dtype=np.float64)
-    middle = float(np.median(values))
-    return MAD_TO_SD * float(np.median(np.abs(values - middle))) / middle
+    return _deviation(times)[1]
 
 
 def spread_below(typical: float, low: float, count: int) -> float:
@@ -142,8 +151,9 @@ def stretch_apart(times: Sequence[float]) -> float:
     values = np.asarray(times, dtype=np.float64)
     if len(values) < 2 * STRETCH:
         return 0.0
-    stretches = np.median(np.lib.stride_tricks.sliding_window_view(values, STRETCH), axis=1)
-    return float(np.abs(stretches / np.median(values) - 1).max())
+    shifted = np.stack([values[first : len(values) - STRETCH + 1 + first] for first in range(STRETCH)])
+    shifted.sort(axis=0)
+    return float(np.abs(shifted[STRETCH // 2] / _median(np.sort(values)) - 1).max())
 
 
 def agreeing(values: Sequence[float], close: float = AGREEMENT) -> tuple[int, ...] | None:
@@ -153,7 +163,7 @@ def agreeing(values: Sequence[float], close: float = AGREEMENT) -> tuple[int, ..
     """
     if len(values) == 2:
         return (0, 1) if max(values) <= (1 + close) * min(values) else None
-    middle = float(np.median(values)) if values else 0.0
+    middle = _median(np.sort(values)) if values else 0.0
     group = tuple(index for index, value in enumerate(values) if abs(value / middle - 1) <= AGREEMENT)
     return group if len(group) > 1 else None
 

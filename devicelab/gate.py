@@ -21,7 +21,7 @@ class Rules:
     median; each stops at sqrt(2) times that), when it stops anyway, the runs of one burst where only summaries are
     seen, how far a stretch of successive runs may be from the rest and how often timing begins again because of
     that, how much single runs may scatter, at which numbers of runs a decision may be early. The reference: its
-    runs in each of two processes, how many processes at most, and the pause between.
+    processes, the runs in each, how many processes at most, and the pause between.
     """
 
     max_temperature_c: float = 34.0
@@ -45,6 +45,7 @@ class Rules:
     max_restarts: int = 3
     max_spread: float = 0.044
     early_looks: tuple[int, ...] = (8, 12)
+    reference_bursts: int = 3
     reference_runs: int = 30
     reference_tries: int = 5
     reference_wait_seconds: float = 4.0

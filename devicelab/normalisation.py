@@ -33,8 +33,8 @@ class Schedule:
     every_seconds: float = 1800.0
     weight: float = 0.2
     baseline: int = 8
-    reference_sd: float = 0.012
-    slack: float = 0.9
+    reference_sd: float = 0.008
+    slack: float = 1.2
     limit: float = 4.0
     clip: float = 4.0
 

@@ -183,7 +183,6 @@ class SimulatedDriver:
             case "drain":
                 body.battery_percent = min(body.battery_percent, 25.0)
             case "disturb":
-                self._wait(0.0)
                 if self._process is not None:
                     self._process.bursts.ends = body.now + DISTURBED_SECONDS
             case "reboot":

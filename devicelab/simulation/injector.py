@@ -65,7 +65,7 @@ _TABLE = (
     Ailment(FAULTS["F22"], "cover", ("load", "run"), Rung.RETRY),
     Ailment(FAULTS["F25"], "garble", _WORK, weight=2.0),
     Ailment(FAULTS["F26"], "raise", ANY, Rung.HUB_POWER, 0.0),
-    Ailment(FAULTS["F27"], "disturb", ("load",), weight=0.5),
+    Ailment(FAULTS["F27"], "disturb", _WORK, weight=0.5),
 )
 AILMENTS: MappingProxyType[str, Ailment] = MappingProxyType({one.fault.id: one for one in _TABLE})
 """By the fault's id. Those that no software heals have weight 0: a simulation asks for them by configuration."""
