@@ -14,7 +14,7 @@ from devicelab.protocols import Clock
 
 START_SECONDS = 30.0
 """How long an app may take to log its first line; two seconds are usual."""
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 1.0
 HEARTBEAT = f"cat /proc/uptime; pidof {BENCHMARK_PACKAGE}; true"
 DEAF_BEATS = 3

@@ -112,7 +112,10 @@ class AppiumDriver:
         """End the benchmark and see that it has ended; the file stays for the next time. See ``Driver.unload``."""
         if self._loaded is None:
             return
-        self._on(self._end_benchmark)
+        if self._session is not None:
+            self._on(lambda session: self._end_benchmark(session.shell))
+        else:  # after a failure; opening a session on a phone in trouble could take minutes
+            self._host("ending the benchmark", lambda: self._end_benchmark(self._adb_shell))
         self._loaded = None
 
     def recover(self, rung: Rung) -> None:
@@ -128,7 +131,7 @@ class AppiumDriver:
         if rung not in steps:
             raise DeviceError(f"{self.device.name}: this host cannot switch the power of its ports", FAULTS["F8"])
         self._host(f"climbing to {rung.name}", steps[rung])
-        self._on(self._end_benchmark)
+        self._on(lambda session: self._end_benchmark(session.shell))
         self.health()
 
     def close(self) -> None:
@@ -174,19 +177,23 @@ class AppiumDriver:
             text = f"{self.device.name}: {refused}"
             raise (WorkloadError(text) if refused.refusal.of_candidate else DeviceError(text, FAULTS["F25"])) from None
 
-    def _end_benchmark(self, session: AppiumSession) -> None:
+    def _adb_shell(self, command: str) -> str:
+        return self._adb.on(self._phone.udid, "shell", command)
+
+    def _end_benchmark(self, shell: Callable[[str], str]) -> None:
         """End what may still run on the phone, and see that it has ended."""
         native = Path(NATIVE_BENCHMARK).name
-        running = session.shell(f"am force-stop {BENCHMARK_PACKAGE}; pidof {native}; true").split()
+        running = shell(f"am force-stop {BENCHMARK_PACKAGE}; pidof {native}; true").split()
         if running:
-            session.shell(f"kill -9 {' '.join(running)}; true")
-        left = session.shell(f"pidof {BENCHMARK_PACKAGE}; pidof {native}; true").split()
+            shell(f"kill -9 {' '.join(running)}; true")
+        left = shell(f"pidof {BENCHMARK_PACKAGE}; pidof {native}; true").split()
         if left:
             raise DeviceError(f"{self.device.name}: the benchmark does not end: {' '.join(left)}", FAULTS["F18"])
 
     def _reconnect(self) -> None:
         self._adb.start_server()
-        self._adb.reconnect(self._phone.udid)
+        with contextlib.suppress(AdbError):  # one that is away may be back before the wait is over
+            self._adb.reconnect(self._phone.udid)
         self._adb.wait(self._phone.udid, self._clock, RECONNECT_SECONDS)
 
     def _uninstall(self) -> None:

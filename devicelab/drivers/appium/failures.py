@@ -63,6 +63,7 @@ SIGNS: tuple[Sign, ...] = (
         r"failed to (?:read copy response|copy|stat remote object)",
         r"device still connecting",
         r"timeout expired",
+        r"adb: error: (?:failed to (?:copy|read copy response)|connect failed)",
         r"shell command\. Original error: .* exited with code 255\. StdOut: ",
         r"the answer was cut off: no exit status",
     ),

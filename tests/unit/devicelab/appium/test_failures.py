@@ -64,6 +64,8 @@ MESSAGES = {
         "Command '...' exited with code 1. StdOut: . StdErr: adb: device offline",
         "Error executing adbExec. Original error: '... exited with code 1'; Command output: adb: device offline",
         "error: closed",
+        "adb -s h:1 push m /data/local/tmp/m: 1 file pushed, 0 skipped. adb: error: failed to read copy response: EOF",
+        "adb: error: connect failed: closed",
         "error: device still connecting",
         "failed to authenticate to 127.0.0.1:15555: timeout expired",
         "p1: running 'ls': the answer was cut off: no exit status: ''",
