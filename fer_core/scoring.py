@@ -84,7 +84,7 @@ def score(model_path: Path, faces: FaceSet, *, timeout: float = 120.0) -> Scorec
     """
     predicted = predict(model_path, faces.images, timeout=timeout).argmax(axis=1)
     try:
-        search, report = halves(faces.subjects, faces.groups)
+        search, report = halves(faces.subjects, faces.groups, labels=faces.labels)
     except DataError:
         search = report = np.zeros(len(faces), dtype=np.bool_)
     whole = np.ones(len(faces), dtype=np.bool_)

@@ -7,7 +7,7 @@ from pathlib import Path
 from fer_core.data.faces import Duplicate, FaceSet
 from fer_core.data.loading import load_faces
 from fer_core.data.sources import DataSource
-from fer_core.data.splits import halves, validation_split
+from fer_core.data.splits import halves, split_of, store_split, validation_split
 from fer_core.errors import DataError
 from fer_core.statistics import large_groups, subject_groups
 from search.config import StudyConfig
@@ -32,7 +32,10 @@ def prepare(folder: StudyFolder) -> None:
         apart = [config.data.evaluation]
         training = _load("data.training", config.data.training, size, folder.cache_path, apart_from=apart)
         for population in config.space.population:
-            validation_split(training.of_population(population))
+            faces = training.of_population(population)
+            train, validation = validation_split(faces)
+            split = split_of("validation", faces, {"train": train, "validation": validation})
+            store_split(split, folder.cache_path)
     if "gap" in config.objectives:
         check_groups(evaluation.of_population(config.data.evaluation.population), folder.config_path)
 
@@ -44,7 +47,7 @@ def check_groups(evaluation: FaceSet, where: Path) -> None:
         ConfigError: naming *where*.
     """
     try:
-        search, _ = halves(evaluation.subjects, evaluation.groups)
+        search, _ = halves(evaluation.subjects, evaluation.groups, labels=evaluation.labels)
     except DataError:
         search = evaluation.labels >= 0  # too small to be split: all of it is the search half
     groups = subject_groups(evaluation.subjects[search], evaluation.groups[search])

@@ -39,7 +39,7 @@ def test_a_scorecard_keeps_search_and_report_apart(model):
     faces = faces_of(60)
     card = scoring.score(model, faces)
     predicted = scoring.predict(model, faces.images, timeout=1).argmax(axis=1)
-    search, report = halves(faces.subjects, faces.groups)
+    search, report = halves(faces.subjects, faces.groups, labels=faces.labels)
     for scores, mask in ((card.search, search), (card.report, report), (card.whole, search | report)):
         counts = subject_confusions(faces.labels[mask], predicted[mask], faces.subjects[mask])[1]
         assert scores.macro_f1 == macro_f1(counts.sum(axis=0))
