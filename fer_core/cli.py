@@ -12,10 +12,43 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fer_core.data.sources import DataSource, Layout
+from fer_core.data.sources import Cropping, DataSource, Layout
 from fer_core.errors import ConfigError, FerError
 
 _PLAIN_WIDTH = 160  # columns of a table that does not go to a terminal
+
+
+_SOURCE = (
+    click.option("--layout", type=click.Choice(get_args(Layout)), help="Which set it is. Default: recognised."),
+    click.option("--split", default="all", show_default=True, help="Official split: train, validation, test or all."),
+    click.option(
+        "--population", type=click.Choice(["children", "adults", "all"]), help="Who is shown, if no age tells."
+    ),
+    click.option("--age-border", type=float, help="Under this age in years people are children.  [default: 13]"),
+    click.option(
+        "--ages", type=click.Path(path_type=Path), help="CSV with the columns name and age, for sets without."
+    ),
+    click.option("--subject-pattern", help="Regular expression with (?P<subject>...), searched in <label>/<name>."),
+    click.option(
+        "--pacific-islanders", type=click.Choice(["AS", "PI"]), help="Group of CAFE's code PI.  [default: AS]"
+    ),
+    click.option("--subset", type=click.Path(path_type=Path), help="Text file: CAFE photographs to keep, one a line."),
+    click.option("--frame-rate", type=float, help="Frames a second to take from videos.  [default: 2]"),
+    click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="How a table calls a column."),
+)
+"""The options that say how a folder is read."""
+
+
+def _with_source_options[F: Callable[..., Any]](command: F) -> F:
+    for option in reversed(_SOURCE):
+        command = option(command)
+    return command
+
+
+_SIDE = click.IntRange(32, 320)
+_CACHE = click.option(
+    "--cache", default=".cache", show_default=True, help="Folder or URL of decoded faces; a study's is beside it."
+)
 
 
 class _Commands(click.Group):
@@ -93,16 +126,7 @@ def catalog(layout: Layout | None, *, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--layout", type=click.Choice(get_args(Layout)), help="Which set it is. Default: recognised.")
-@click.option("--split", default="all", show_default=True, help="Official split: train, validation, test or all.")
-@click.option("--population", type=click.Choice(["children", "adults", "all"]), help="Who is shown, if no age tells.")
-@click.option("--age-border", type=float, help="Under this age in years people are children.  [default: 13]")
-@click.option("--ages", type=click.Path(path_type=Path), help="CSV with the columns name and age, for sets without.")
-@click.option("--subject-pattern", help="Regular expression with (?P<subject>...), searched in <label>/<name>.")
-@click.option("--pacific-islanders", type=click.Choice(["AS", "PI"]), help="Group of CAFE's code PI.  [default: AS]")
-@click.option("--subset", type=click.Path(path_type=Path), help="Text file: CAFE photographs to keep, one a line.")
-@click.option("--frame-rate", type=float, help="Frames a second to take from videos.  [default: 2]")
-@click.option("--column", "columns", multiple=True, metavar="NAME=COLUMN", help="How a table calls a column.")
+@_with_source_options
 @click.option("--contact-sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write a PNG of faces.")
 @click.option("--i-may-look", is_flag=True, help="The set's terms let me look; the contact sheet stays with me.")
 @click.option("--json", "as_json", is_flag=True, help="Print the census as JSON.")
@@ -128,6 +152,75 @@ def check(folder: Path, *, contact_sheet: Path | None, i_may_look: bool, as_json
     if contact_sheet is not None:
         drawn = draw(source, contact_sheet, i_may_look=i_may_look)
         click.echo(f"{contact_sheet}: {drawn} faces drawn; keep the picture to yourself", err=True)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@_with_source_options
+@click.option("--faces", type=click.Choice(get_args(Cropping)), help="How faces are cut out.  [default: suits the set]")
+@click.option("--size", "sizes", multiple=True, type=_SIDE, default=(96,), show_default=True, help="Side in pixels.")
+@_CACHE
+@click.option("--processes", type=click.IntRange(min=1), help="Default: one a core.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def prepare(
+    folder: Path,
+    *,
+    sizes: tuple[int, ...],
+    cache: str,
+    processes: int | None,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Decode the faces in FOLDER, or all that a study's TOML file names, into the cache, and report what is left out.
+
+    A run that was killed is finished by the next, with the same bytes. Images that repeat another one, or one that
+    judges, are named. --size may be given several times.
+
+    Example: fer-data prepare ~/downloads/KDEF --size 96
+    """
+    from fer_core.data.preparing import Sets, prepare_sets, read_sets
+    from fer_core.data.showing import preparation_page
+
+    sets = read_sets(folder) if folder.suffix == ".toml" else Sets(training=(_source(folder, options),))
+    for size in sizes:
+        with _bars() as progress:
+            found = prepare_sets(sets, size, Path(cache), processes=processes, progress=progress)
+        if as_json:
+            click.echo(found.model_dump_json(indent=2))
+        else:
+            _print(*preparation_page(found))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@_with_source_options
+@click.option("--size", type=_SIDE, default=96, show_default=True, help="Side of the cached faces in pixels.")
+@_CACHE
+@click.option("--plot", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a PNG, SVG or HTML.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def stats(folder: Path, *, size: int, cache: str, file: Path | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Count the faces in FOLDER, or those that a study's TOML file trains on: by class, group, age and split.
+
+    Duplicates are left out, as in a training. What is not in the cache yet is prepared first.
+
+    Example: fer-data stats ~/downloads/KDEF --plot kdef.html
+    """
+    from fer_core.data.loading import load_faces
+    from fer_core.data.plots import plot, statistics
+    from fer_core.data.preparing import Sets, read_sets
+    from fer_core.data.showing import statistics_page
+
+    sets = read_sets(folder) if folder.suffix == ".toml" else Sets(training=(_source(folder, options),))
+    with _bar("decoding") as progress:
+        judges = [sets.evaluation] if sets.evaluation else []
+        found = statistics(load_faces(sets.training, size, Path(cache), apart_from=judges, progress=progress))
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        _print(*statistics_page(found))
+    if file is not None:
+        plot(found, folder.name, file)
+        click.echo(f"{file}: drawn", err=True)
 
 
 def _source(folder: Path, options: dict[str, Any]) -> DataSource:
@@ -181,3 +274,18 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[DataSource], Callable[[int, int], None]]]:
+    """Show one bar a source, with its speed, on the terminal's error stream; yield what makes the next one."""
+    speed = TextColumn("{task.speed:,.0f} images/s", table_column=None)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), speed)
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+
+        def begin(source: DataSource) -> Callable[[int, int], None]:
+            task = bar.add_task(source.path.name, total=None)
+            return lambda done, total: bar.update(task, completed=done, total=total)
+
+        yield begin

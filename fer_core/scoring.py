@@ -24,7 +24,7 @@ from fer_core.scores import Scorecard, Scores
 from fer_core.statistics import Counts, group_score, pack_counts, scores_from, subject_confusions, subject_groups
 
 _CHUNK = 128
-"""Images per message to the interpreter's process; it runs them one by one."""
+"""Images per message to the interpreter's process."""
 
 _interpreter = Child("fer_core.interpreter_process")
 _turn = threading.Lock()

@@ -128,6 +128,15 @@ def load_faces(
         raise DataError("no data source is given: name at least one folder of faces")
     judges = [prepare(source, size, cache) for source in apart_from]
     parts = [prepare(source, size, cache, progress=progress) for source in sources]
+    return join(parts, judges, cache)
+
+
+def join(parts: Sequence[Prepared], judges: Sequence[Prepared], cache: Path) -> FaceSet:
+    """Return *parts* as one set, without what repeats itself or an image of *judges*. See :func:`load_faces`.
+
+    Raises:
+        DataError: nothing is left.
+    """
     whole = _joined(parts)
     found = _found([*judges, *parts], cache)
     offset = sum(len(part.cached.pixels) for part in judges)

@@ -44,6 +44,8 @@ type Progress = Callable[[int, int], None]
 ABOUT, MANIFEST = "about.json", "manifest.parquet"
 _SMALLEST, _LARGEST, _PARTS = 64, 2048, 16
 """A shard holds a sixteenth of the images, at least 64 (less work is not worth a process) and at most 2048."""
+_FEW = 256
+"""Fewer images than this are decoded before the other processes would have started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ def _build(folder: Path, job: Job, progress: Progress | None, processes: int) ->
     if progress is not None:
         progress(done, len(job.examples))
     tasks = [(folder, number, replace(job, examples=part)) for number, part in missing.items()]
-    for built in in_processes(_build_shard, tasks, processes):
+    few = len(job.examples) - done < _FEW
+    for built in in_processes(_build_shard, tasks, 1 if few else processes):
         done += built
         if progress is not None:
             progress(done, len(job.examples))

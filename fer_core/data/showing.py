@@ -8,6 +8,8 @@ from rich.text import Text
 
 from fer_core.data.catalog import Card, Expected, card
 from fer_core.data.census import Census, Row
+from fer_core.data.plots import Statistics
+from fer_core.data.preparing import Preparation, Repeated
 from fer_core.labels import EXPRESSIONS
 
 CUT_OUT = {
@@ -18,6 +20,7 @@ CUT_OUT = {
 """How the faces of a set are cut out, in words."""
 
 _MOST_SKIPPED = 50
+_FEW_DUPLICATES = 5
 
 
 def cards_table(cards: Iterable[Card]) -> Table:
@@ -120,3 +123,54 @@ def _completeness(found: Census) -> list[str]:
     expected = card(found.layout).expected
     sure = "" if expected is None or expected.confirmed else " (its numbers are not confirmed)"
     return [f"warning: not what a complete copy has{sure}: {numbers}"]
+
+
+def preparation_page(found: Preparation) -> Iterable[RenderableType]:
+    """What ``fer-data prepare`` made of each source, what was left out and why."""
+    for source in found.sources:
+        crops = ", ".join(f"{count:,} {name}" for name, count in source.crops.items())
+        speed = f"decoded at {source.images_per_second:,.0f} images/s" if source.decoded else "was there already"
+        yield Text(f"{source.path}: {source.layout}, {source.images:,} of {source.examples:,} images, {speed}")
+        yield Text(f"  {source.entry}: {source.bytes / 2**20:,.1f} MB of {source.size} x {source.size} pixels; {crops}")
+        yield from (Text(f"  note: {note}") for note in source.notes)
+        yield from (Text(f"  {item.count:,} used though {item.remark}, e.g. {item.first}") for item in source.remarks)
+        yield from (
+            Text(f"  dropped: {item.count:,} labelled {item.label!r}, e.g. {item.paths[0]}") for item in source.dropped
+        )
+        yield Text(f"  {len(source.skipped):,} file(s) skipped{':' if source.skipped else ''}")
+        yield from (Text(f"    {item.path}: {item.reason}") for item in source.skipped[:_MOST_SKIPPED])
+        if len(source.skipped) > _MOST_SKIPPED:
+            yield Text(f"    ... and {len(source.skipped) - _MOST_SKIPPED:,} more: --json lists them all")
+    yield from _duplicates(found.duplicates)
+    for name, counts in (("judging", found.judging), ("left to train on", found.usable)):
+        if counts:
+            by_class = ", ".join(f"{expression} {count:,}" for expression, count in counts.items())
+            yield Text(f"{name}: {sum(counts.values()):,} images: {by_class}")
+
+
+def _duplicates(repeated: Sequence[Repeated]) -> Iterable[RenderableType]:
+    leaked = sum(item.leaked for item in repeated)
+    exact = sum(item.exact for item in repeated)
+    conflicting = sum(item.conflicting for item in repeated)
+    yield Text(
+        f"{len(repeated):,} duplicate(s) left out: {exact:,} exact, {len(repeated) - exact:,} alike; "
+        f"{conflicting:,} with another label; {leaked:,} shown by the faces that judge"
+    )
+    yield from (Text(f"  {item.path} repeats {item.original}") for item in repeated[:_FEW_DUPLICATES])
+    if len(repeated) > _FEW_DUPLICATES:
+        yield Text(f"  ... and {len(repeated) - _FEW_DUPLICATES:,} more: --json lists them all")
+
+
+def statistics_page(found: Statistics) -> Iterable[RenderableType]:
+    """What ``fer-data stats`` counted: a table of classes by group, then one line each for the other things."""
+    table = Table()
+    table.add_column("group")
+    for expression in EXPRESSIONS:
+        table.add_column(expression, justify="right")
+    table.add_column("all", justify="right")
+    for group, counts in (*found.by_group.items(), ("all", found.by_class)):
+        table.add_row(group or "unknown", *(f"{count:,}" for count in counts.values()), f"{sum(counts.values()):,}")
+    yield table
+    for name, by in (("population", found.by_population), ("age", found.by_age), ("split", found.by_split)):
+        yield Text(f"{name}: " + ", ".join(f"{key or 'unknown'} {count:,}" for key, count in by.items() if count))
+    yield Text(f"{found.images:,} images, {found.subjects:,} subjects{', synthetic' if found.synthetic else ''}")
