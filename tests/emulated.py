@@ -45,6 +45,15 @@ async def shell(subject, text, stdin=b""):
     return Said(status, out.decode(), err.decode())
 
 
+async def until(condition):
+    """Return when *condition* holds: what it waits for happens in this event loop."""
+    for _ in range(20_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("waited in vain")
+
+
 def say(subject, text, stdin=b""):
     return asyncio.run(shell(subject, text, stdin))
 
