@@ -15,7 +15,8 @@ from devicelab.errors import DeviceLabError, ServiceError
 from devicelab.measurement import Measurement
 
 ROOT = "/api/v1"
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 """The name of a phone, a search, a host or a request."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
@@ -29,6 +30,7 @@ STATUSES: dict[str, int] = {
     "WorkloadError": 422,
     "AccessError": 403,
     "NoDeviceError": 404,
+    "LeaseError": 409,
     "StoreError": 503,
 }
 """HTTP status of an error by its class; the others are 500, those that a measurement ends in arrive in a ticket."""

@@ -46,6 +46,25 @@ class SystemClock:
         time.sleep(seconds)
 
 
+class FastClock:
+    """Real time, *speed* times as fast: what a service of simulated phones lives in, so that one can watch it."""
+
+    def __init__(self, speed: float, start: float | None = None) -> None:
+        if speed <= 0:
+            raise ValueError(f"time passes forward: speed {speed:g} is not above 0")
+        self._speed = speed
+        self._start = time.time() if start is None else start
+        self._began = time.monotonic()
+
+    def now(self) -> float:
+        """Return the start plus *speed* times the real seconds since then."""
+        return self._start + self._speed * (time.monotonic() - self._began)
+
+    def sleep(self, seconds: float) -> None:
+        """Let *seconds* >= 0 of this clock pass."""
+        time.sleep(seconds / self._speed)
+
+
 class VirtualClock:
     """Time that passes at once: what a lab of simulated phones lives in."""
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from devicelab.api import ROOT
 from devicelab.cli.printing import measurement_table, print_json, print_note, print_table
+from devicelab.cli.remote import client, service
 from devicelab.cli.root import as_json, cli, config_at, lab, reading, store
 from devicelab.device import Selector
 from devicelab.errors import NoDeviceError
 from devicelab.lab import Lab
-from devicelab.measurement import Workload
+from devicelab.measurement import Measurement, Workload
 
 
 @cli.command()
@@ -18,9 +20,18 @@ from devicelab.measurement import Workload
 @click.option("--on", "selector", metavar="SELECTOR", help="Which phones would do: NAME, or product=...,os_build=...")
 @lab
 @store
+@service
 @as_json
 def measure(
-    *, model: Path, threads: int, selector: str | None, lab_path: Path | None, store_path: Path, as_json: bool
+    *,
+    model: Path,
+    threads: int,
+    selector: str | None,
+    lab_path: Path | None,
+    store_path: Path,
+    url: str | None,
+    token_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure the latency of MODEL.tflite, or tell what was measured for the same graph before.
 
@@ -28,11 +39,16 @@ def measure(
 
     Example: fer-lab measure model.tflite --threads 4 --on "product=Moto G6"
     """
-    config, chosen = config_at(lab_path), Selector.parse(selector) if selector else None
-    workload = Workload.of(model, threads)
-    with Lab(config, store_path) as bench:
-        known = bench.cached(workload, selector=chosen)
-        measurement = known or bench.measure(workload, selector=chosen)
+    chosen = Selector.parse(selector) if selector else None
+    if url is not None:
+        with client(url, token_file) as remote:
+            known, measurement = None, remote.measure(Workload.of(model, threads), selector=chosen)
+    else:
+        config = config_at(lab_path)
+        workload = Workload.of(model, threads)
+        with Lab(config, store_path) as bench:
+            known = bench.cached(workload, selector=chosen)
+            measurement = known or bench.measure(workload, selector=chosen)
     if as_json:
         click.echo(measurement.model_dump_json(indent=2))
         return
@@ -47,15 +63,21 @@ def measure(
 
 @cli.command()
 @store
+@service
 @as_json
-def measurements(*, store_path: Path, as_json: bool) -> None:
-    """List everything the lab has measured, oldest first.
+def measurements(*, store_path: Path, url: str | None, token_file: Path | None, as_json: bool) -> None:
+    """List what the lab has measured, oldest first (a service tells the newest thousand).
 
     Example: fer-lab measurements --json
     """
     hint = "no measurement yet; make one with: fer-lab measure MODEL.tflite"
-    with reading(store_path, hint) as record:
-        found = record.measurements()
+    if url is not None:
+        with client(url, token_file) as remote:
+            rows = remote.get(f"{ROOT}/measurements", limit="1000")
+        found = tuple(Measurement.model_validate(row) for row in rows)
+    else:
+        with reading(store_path, hint) as record:
+            found = record.measurements()
     if as_json:
         print_json([measurement.model_dump(mode="json") for measurement in found])
     elif found:

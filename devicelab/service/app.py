@@ -18,6 +18,7 @@ from devicelab.service.routes.looking import entering, looking, page, static_fil
 from devicelab.service.routes.measuring import measuring, sending
 from devicelab.service.routes.operating import operating
 from devicelab.service.routes.reading import reading
+from devicelab.service.routes.working import reporting, working
 from devicelab.service.uploads import Uploads
 
 MAX_BODY_BYTES = 1 << 16
@@ -51,6 +52,8 @@ def create_app(desk: Desk, tokens: Tokens, uploads: Uploads, max_upload_bytes: i
         sending(guard, uploads, max_upload_bytes),
         measuring(desk, guard, uploads),
         operating(desk, guard),
+        working(desk, guard, uploads),
+        reporting(desk, guard),
         looking(desk, guard),
         entering(guard),
     ):

@@ -5,27 +5,10 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
-from devicelab.device import Value
-from devicelab.service.views import MOODS
+from devicelab.service.views import MOODS, FactorPoint, Span
 
 WIDTH, MARGIN = 880, 44
 TIMELINE_HEIGHT, CHART_HEIGHT = 64, 180
-
-
-class Span(Value):
-    """A stretch of time, in seconds since 1970, that a phone spent in one state."""
-
-    state: str
-    start: float
-    end: float
-
-
-class FactorPoint(Value):
-    """A phone's factor at a moment, with its relative standard error."""
-
-    at: float
-    factor: float
-    error: float = 0.0
 
 
 def timeline(spans: Sequence[Span]) -> Markup:

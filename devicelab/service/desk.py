@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from devicelab.api import Action, Submission, Ticket
+from devicelab.commands import Command, Order
+from devicelab.device import Device
 from devicelab.service.feed import Feed, FeedItem
-from devicelab.service.pages import History
-from devicelab.service.views import LabView
+from devicelab.service.views import History, LabView
 
 
 class Desk(Protocol):
@@ -38,7 +39,7 @@ class Desk(Protocol):
         """Return ``status`` (all), ``devices``, ``queue``, ``leases`` or ``incidents`` of the view as JSON."""
         ...
 
-    def history(self, device: str) -> History:
+    async def history(self, device: str) -> History:
         """Return what the phone *device* has been through.
 
         Raises:
@@ -46,7 +47,7 @@ class Desk(Protocol):
         """
         ...
 
-    def measurements(self, limit: int) -> Sequence[dict[str, Any]]:
+    async def measurements(self, limit: int) -> Sequence[dict[str, Any]]:
         """Return the newest *limit* measurements, oldest first, as plain JSON values."""
         ...
 
@@ -80,5 +81,25 @@ class Desk(Protocol):
         Raises:
             NoDeviceError: there is no such phone.
             ConfigError: its state does not allow it.
+        """
+        ...
+
+    def host_of(self, device: str) -> str:
+        """Return the name of the host that the phone *device* hangs on, "" if there is no such phone."""
+        ...
+
+    async def arrive(self, host: str, room: str, devices: Sequence[Device]) -> None:
+        """Let exactly these phones hang on *host*, whose agent has come (back); phones that it had before are gone."""
+        ...
+
+    async def claim(self, host: str, seconds: float) -> tuple[Order, ...]:
+        """Return the orders for phones of *host*, waiting up to *seconds* for the first."""
+        ...
+
+    async def tell(self, command: Command) -> dict[str, int]:
+        """Let *command*, which an agent tells, happen; return the number of the lab's last event.
+
+        Raises:
+            LeaseError: it speaks for a lease that no longer holds.
         """
         ...

@@ -54,8 +54,8 @@ def _of_phones(lab: LabView) -> Iterator[Metric]:
 
 def _of_requests(lab: LabView) -> Iterator[Metric]:
     queue = GaugeMetricFamily("fer_lab_requests", "Requests that have not ended, by stage.", labels=["stage"])
-    for stage in ("waiting", "running"):
-        queue.add_metric([stage], sum(entry.stage == stage for entry in lab.queue))
+    queue.add_metric(["waiting"], lab.waiting)
+    queue.add_metric(["running"], lab.running)
     yield queue
     yield CounterMetricFamily("fer_lab_measurements", "Measurements committed.", value=lab.measured)
     yield CounterMetricFamily(

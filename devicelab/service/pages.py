@@ -7,10 +7,9 @@ from typing import get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from devicelab.api import Action
-from devicelab.device import Value
 from devicelab.service.auth import Grant
-from devicelab.service.charts import FactorPoint, Span, clock_time, factor_chart, timeline
-from devicelab.service.views import LabView, Moment, Mood, PhoneView
+from devicelab.service.charts import clock_time, factor_chart, timeline
+from devicelab.service.views import History, LabView, Mood, PhoneView
 
 FOLDER = Path(__file__).parent
 SECURITY_HEADERS = {
@@ -22,14 +21,6 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-
-
-class History(Value):
-    """What one phone has been through: its states, its factor, its latest events (newest first)."""
-
-    spans: tuple[Span, ...] = ()
-    points: tuple[FactorPoint, ...] = ()
-    moments: tuple[Moment, ...] = ()
 
 
 def counts(lab: LabView) -> list[tuple[Mood, int]]:

@@ -38,7 +38,7 @@ async def events(feed: Feed, seq: int, older: Callable[[int], Awaitable[Sequence
             yield b": alive\n\n"
 
 
-async def fragments(feed: Feed, draw: Callable[[frozenset[str] | None], Fragments]) -> AsyncIterator[bytes]:
+async def fragments(feed: Feed, draw: Callable[[frozenset[str] | None], Awaitable[Fragments]]) -> AsyncIterator[bytes]:
     """Yield what *draw* draws whenever something has happened, for ever.
 
     *draw* takes the phones that events were about since it was called last (None: anything may have changed).
@@ -46,7 +46,7 @@ async def fragments(feed: Feed, draw: Callable[[frozenset[str] | None], Fragment
     yield f"retry: {RETRY_MS}\n\n".encode()
     seq, touched = feed.last, None
     while not feed.closed:
-        drawn = draw(touched)
+        drawn = await draw(touched)
         if drawn:
             yield message("fragments", json.dumps(drawn))
         while not await feed.wait(seq, HEARTBEAT_SECONDS):

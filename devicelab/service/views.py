@@ -30,7 +30,9 @@ class PhoneView(Value):
     """One phone: its facts, its state since when and why, how it feels, who uses it, how slow it is.
 
     ``factor`` is its time over a typical phone's and ``factor_error`` that ratio's relative standard error (None:
-    not calibrated yet). ``strikes`` are failures that count against it. ``draining``: it takes no more requests.
+    not calibrated yet). ``strikes`` are failures that count against it, ``measured`` the blocks it has read and
+    ``used_seconds`` the phone-seconds they took. ``present``: it is part of the lab now. ``draining``: it takes no
+    more requests.
     """
 
     name: str
@@ -43,13 +45,16 @@ class PhoneView(Value):
     state: str
     since: float
     cause: str = ""
+    present: bool = True
     draining: bool = False
     health: Health | None = None
     lease: Lease | None = None
+    duty: str = ""
     factor: float | None = None
     factor_error: float | None = None
     strikes: int = 0
     measured: int = 0
+    used_seconds: float = 0.0
     last_error: str = ""
 
     @property
@@ -59,17 +64,22 @@ class PhoneView(Value):
 
 
 class QueueView(Value):
-    """A request that has not ended: who waits for what, since when, on which phone if it is running."""
+    """A question that has no answer yet: who asked first, how many requests share it, since when, on which phone.
 
-    key: str
+    ``blocks`` have been read for it, ``failures`` of its blocks have failed.
+    """
+
+    question: str
     search: str
+    requests: int = 1
     fingerprint: str
     threads: int
     since: float
     interactive: bool = False
     stage: Literal["waiting", "running"] = "waiting"
     device: str = ""
-    attempts: int = 0
+    blocks: int = 0
+    failures: int = 0
 
 
 class IncidentView(Value):
@@ -94,13 +104,42 @@ class Moment(Value):
 
 
 class LabView(Value):
-    """The whole lab at one moment, ``seq`` being the last event that it contains."""
+    """The whole lab at one moment, ``seq`` being the last event that it contains.
+
+    ``queue`` has the questions that wait (``waiting`` of them) or run, the oldest hundred of all.
+    """
 
     seq: int
     at: float
     phones: tuple[PhoneView, ...]
     queue: tuple[QueueView, ...] = ()
+    waiting: int = 0
+    running: int = 0
     incidents: tuple[IncidentView, ...] = ()
     measured: int = 0
     answered_from_store: int = 0
     failed: int = 0
+
+
+class Span(Value):
+    """A stretch of time, in seconds since 1970, that a phone spent in one state."""
+
+    state: str
+    start: float
+    end: float
+
+
+class FactorPoint(Value):
+    """A phone's factor at a moment, with its relative standard error."""
+
+    at: float
+    factor: float
+    error: float = 0.0
+
+
+class History(Value):
+    """What one phone has been through: its states, its factor, its latest events (newest first)."""
+
+    spans: tuple[Span, ...] = ()
+    points: tuple[FactorPoint, ...] = ()
+    moments: tuple[Moment, ...] = ()

@@ -30,16 +30,16 @@ def looking(desk: Desk, guard: Guard) -> APIRouter:
 
     @router.get("/phones/{name}")
     async def phone(name: Name, who: Annotated[Grant, reader]) -> HTMLResponse:
-        return page(pages.phone_page(_phone(desk, name), desk.history(name), who))
+        return page(pages.phone_page(_phone(desk, name), await desk.history(name), who))
 
     @router.get("/pages/stream", dependencies=[reader])
     async def stream(phone: Annotated[Name | None, Query()] = None) -> StreamingResponse:
-        def draw(touched: frozenset[str] | None) -> sse.Fragments:
+        async def draw(touched: frozenset[str] | None) -> sse.Fragments:
             if phone is None:
                 return pages.wall_fragments(desk.view(), touched)
             if touched is not None and phone not in touched:
                 return {}
-            return pages.phone_fragments(_phone(desk, phone), desk.history(phone))
+            return pages.phone_fragments(_phone(desk, phone), await desk.history(phone))
 
         if phone is not None:
             _phone(desk, phone)

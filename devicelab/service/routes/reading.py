@@ -37,12 +37,12 @@ def reading(desk: Desk, guard: Guard) -> APIRouter:
         phone = next((phone for phone in desk.view().phones if phone.name == name), None)
         if phone is None:
             raise NoDeviceError(f"this lab has no phone {name!r}")
-        body = {"phone": phone.model_dump(mode="json"), "history": desk.history(name).model_dump(mode="json")}
+        body = {"phone": phone.model_dump(mode="json"), "history": (await desk.history(name)).model_dump(mode="json")}
         return Response(orjson.dumps(body), media_type=_JSON)
 
     @router.get(ROOT + "/measurements")
-    def measurements(limit: Annotated[int, Query(ge=1, le=PAGE)] = 100) -> Response:
-        return Response(orjson.dumps(desk.measurements(limit)), media_type=_JSON)
+    async def measurements(limit: Annotated[int, Query(ge=1, le=PAGE)] = 100) -> Response:
+        return Response(orjson.dumps(await desk.measurements(limit)), media_type=_JSON)
 
     @router.get(ROOT + "/events")
     async def events(

@@ -15,12 +15,20 @@ from devicelab.errors import ConfigError, NoDeviceError
 from devicelab.graph import read_graph
 from devicelab.service.app import create_app
 from devicelab.service.auth import ROLES, Tokens
-from devicelab.service.charts import FactorPoint, Span
 from devicelab.service.feed import Feed, FeedItem
-from devicelab.service.pages import History
 from devicelab.service.server import listen
 from devicelab.service.uploads import Uploads
-from devicelab.service.views import MOODS, IncidentView, LabView, Moment, PhoneView, QueueView
+from devicelab.service.views import (
+    MOODS,
+    FactorPoint,
+    History,
+    IncidentView,
+    LabView,
+    Moment,
+    PhoneView,
+    QueueView,
+    Span,
+)
 
 MAX_BYTES = 1 << 20
 
@@ -39,7 +47,7 @@ class RememberingDesk:
     def __init__(self, phones):
         self.feed = Feed()
         self.phones = {phone.name: phone for phone in phones}
-        self.requests, self.orders, self.asked, self.answers = {}, [], Counter(), {}
+        self.requests, self.orders, self.asked, self.answers, self.told = {}, [], Counter(), {}, []
 
     async def open(self):
         self.feed.bind(0)
@@ -48,7 +56,7 @@ class RememberingDesk:
         self.feed.close()
 
     def view(self):
-        waiting = QueueView(key="k", search="demo", fingerprint="f" * 64, threads=4, since=1e9)
+        waiting = QueueView(question="q", search="demo", fingerprint="f" * 64, threads=4, since=1e9)
         incident = IncidentView(number=1, place="room a", fault="F20", phones=("moto-g6-1",), opened_at=1e9)
         return LabView(
             seq=self.feed.last, at=1e9, phones=tuple(self.phones.values()), queue=(waiting,), incidents=(incident,)
@@ -58,12 +66,12 @@ class RememberingDesk:
         self.asked[part] += 1
         return self.view().model_dump_json().encode()
 
-    def history(self, device):
+    async def history(self, device):
         spans = (Span(state="READY", start=1e9, end=1e9 + 9), Span(state="LEASED", start=1e9 + 9, end=1e9 + 20))
         points = (FactorPoint(at=1e9, factor=1.01, error=0.002), FactorPoint(at=2e9, factor=1.02))
         return History(spans=spans, points=points, moments=(Moment(seq=1, at=1e9, kind="x", text="<script>"),))
 
-    def measurements(self, limit):
+    async def measurements(self, limit):
         return [{"limit": limit}]
 
     async def events(self, after, limit):
@@ -85,6 +93,19 @@ class RememberingDesk:
     async def wait(self, key, seconds):
         await asyncio.sleep(min(seconds, 0.02))
         return Ticket(key=key, stage=f"waited {seconds:g} s")
+
+    def host_of(self, device):
+        return self.phones[device].host if device in self.phones else ""
+
+    async def arrive(self, host, room, devices):
+        self.arrived = (host, room, [device.name for device in devices])
+
+    async def claim(self, host, seconds):
+        return ()
+
+    async def tell(self, command):
+        self.told.append(command)
+        return {"seq": 7}
 
     async def operate(self, device, action, who, why):
         if device not in self.phones:

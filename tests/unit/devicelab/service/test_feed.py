@@ -67,7 +67,7 @@ def test_a_listener_that_was_away_gets_everything_once():
 def test_a_page_draws_what_was_touched():
     drawn = []
 
-    def draw(touched):
+    async def draw(touched):
         drawn.append(touched)
         return {"x": "<p>\n</p>"}
 

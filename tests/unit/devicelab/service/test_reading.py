@@ -1,11 +1,13 @@
 """What the read routes, the pages and the metrics say."""
 
+import asyncio
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from devicelab.service.charts import FactorPoint, Span, factor_chart, timeline
+from devicelab.service.charts import factor_chart, timeline
 from devicelab.service.pages import counts, phone_fragments, wall_fragments
-from devicelab.service.views import LabView
+from devicelab.service.views import FactorPoint, LabView, Span
 
 
 @pytest.mark.parametrize("part", ["status", "devices", "queue", "leases", "incidents"])
@@ -62,7 +64,7 @@ def test_fragments_are_what_was_touched(desk):
     drawn = wall_fragments(desk.view(), frozenset({"moto-g6-2", "gone"}))
     assert set(drawn) == {"phone-moto-g6-2", "summary", "queue", "incidents"}
     assert len(wall_fragments(desk.view(), None)) == 67
-    parts = phone_fragments(desk.view().phones[0], desk.history("moto-g6-1"))
+    parts = phone_fragments(desk.view().phones[0], asyncio.run(desk.history("moto-g6-1")))
     assert all(f'id="{name}"' in html for name, html in parts.items())
 
 
