@@ -47,7 +47,7 @@ def _with_source_options[F: Callable[..., Any]](command: F) -> F:
 
 _SIDE = click.IntRange(32, 320)
 _CACHE = click.option(
-    "--cache", default=".cache", show_default=True, help="Folder or URL of decoded faces; a study's is beside it."
+    "--cache", default=".cache", show_default=True, help="Folder of decoded faces; a study's is beside its own."
 )
 
 
@@ -160,6 +160,9 @@ def check(folder: Path, *, contact_sheet: Path | None, i_may_look: bool, as_json
 @click.option("--faces", type=click.Choice(get_args(Cropping)), help="How faces are cut out.  [default: suits the set]")
 @click.option("--size", "sizes", multiple=True, type=_SIDE, default=(96,), show_default=True, help="Side in pixels.")
 @_CACHE
+@click.option(
+    "--mirror", metavar="URL", help="Fetch what this URL has (s3://, gs://, file://...), copy the rest to it."
+)
 @click.option("--processes", type=click.IntRange(min=1), help="Default: one a core.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def prepare(
@@ -167,6 +170,7 @@ def prepare(
     *,
     sizes: tuple[int, ...],
     cache: str,
+    mirror: str | None,
     processes: int | None,
     as_json: bool,
     **options: Any,  # noqa: ANN401
@@ -184,7 +188,7 @@ def prepare(
     sets = read_sets(folder) if folder.suffix == ".toml" else Sets(training=(_source(folder, options),))
     for size in sizes:
         with _bars() as progress:
-            found = prepare_sets(sets, size, Path(cache), processes=processes, progress=progress)
+            found = prepare_sets(sets, size, Path(cache), processes=processes, mirror=mirror, progress=progress)
         if as_json:
             click.echo(found.model_dump_json(indent=2))
         else:

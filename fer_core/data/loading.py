@@ -20,6 +20,7 @@ from fer_core.data.faces import Duplicate, Example, FaceSet, Listing, Skipped
 from fer_core.data.listing import list_source
 from fer_core.data.manifest import SCHEMA, name_of
 from fer_core.data.pixels import joined
+from fer_core.data.remote import fetch, publish
 from fer_core.data.shards import Cached, Job, Progress, ensure
 from fer_core.data.sources import Cropping, DataSource
 from fer_core.errors import DataError
@@ -86,17 +87,31 @@ def cropping(source: DataSource) -> Cropping:
 
 
 def prepare(
-    source: DataSource, size: int, cache: Path, *, progress: Progress | None = None, processes: int | None = None
+    source: DataSource,
+    size: int,
+    cache: Path,
+    *,
+    progress: Progress | None = None,
+    processes: int | None = None,
+    mirror: str | None = None,
 ) -> Prepared:
     """Return *source* decoded to *size* x *size* pixels: from *cache*, or after putting it there.
 
+    What the URL *mirror* has already is fetched instead of decoded, what it has not is copied to it.
+
     Raises:
+        ConfigError: *mirror* is no URL that can be spoken to.
         DataError: a missing folder, nothing usable in it, or a cache that cannot be written.
     """
     source = source.model_copy(update={"path": source.path.resolve()})
     listing = list_source(source)
     job = Job(listing.examples, source.path, size, cropping(source))
-    cached = ensure(cache / f"faces-{_key(job)[:32]}", job, progress=progress, processes=processes)
+    entry = cache / f"faces-{_key(job)[:32]}"
+    if mirror:
+        fetch(mirror, entry.name, cache)
+    cached = ensure(entry, job, progress=progress, processes=processes)
+    if mirror:
+        publish(mirror, entry)
     prepared = Prepared(source, listing, cached)
     if not len(cached.pixels):
         first = prepared.skipped[-1]

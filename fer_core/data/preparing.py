@@ -110,12 +110,14 @@ def prepare_sets(
     cache: Path,
     *,
     processes: int | None = None,
+    mirror: str | None = None,
     progress: Callable[[DataSource], Progress] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Preparation:
     """Put every source of *sets* into *cache*, look for duplicates in and across them, and report.
 
-    *progress* gives, for each source that is begun, the function that is told how far it is. *clock* counts seconds.
+    *mirror* is a URL that entries are fetched from and copied to. *progress* gives, for each source that is begun, the
+    function that is told how far it is. *clock* counts seconds.
 
     Raises:
         DataError: a folder is missing or holds nothing usable, or the cache cannot be written.
@@ -125,7 +127,7 @@ def prepare_sets(
     for source in (*judges, *sets.training):
         meter = _Meter(progress(source) if progress else None)
         begun = clock()
-        parts.append(prepare(source, size, cache, progress=meter, processes=processes))
+        parts.append(prepare(source, size, cache, progress=meter, processes=processes, mirror=mirror))
         reports.append(_report(parts[-1], meter.decoded, clock() - begun))
     judging = join(parts[: len(judges)], [], cache) if judges else None
     training = join(parts[len(judges) :], parts[: len(judges)], cache)
