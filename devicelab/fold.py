@@ -11,6 +11,7 @@ from typing import Any
 
 from devicelab import events as ev
 from devicelab.device import Device, Health, Platform
+from devicelab.faults import FAULTS
 from devicelab.lease import Lease
 from devicelab.machine import COMMON_SECONDS, WORKING, State, check_move
 from devicelab.measurement import Reading, Workload
@@ -20,6 +21,7 @@ from devicelab.scheduling import Queue, Shares, Waiting
 
 HAS = 8
 """Networks that a phone is taken to keep."""
+BLOCKS_A_MINUTE = 7.5
 RATE_MEMORY = 500.0
 """Blocks over which the lab's failure rate is averaged."""
 
@@ -45,6 +47,7 @@ class Phone:
     strikes: int = 0
     suspicion: float = 0.0
     misses: int = 0
+    climbs: int = 0
     health: Health | None = None
     calibration: Calibration | None = None
     free_since: float = 0.0
@@ -105,6 +108,7 @@ class Counts:
     failed: int = 0
     blocks: float = 0.0
     failures: float = 0.0
+    by_fault: dict[str, float] = field(default_factory=dict)
 
     @property
     def failure_rate(self) -> float:
@@ -116,6 +120,12 @@ class Counts:
         self.blocks, self.failures = self.blocks + 1, self.failures + failed
         if self.blocks > RATE_MEMORY:
             self.blocks, self.failures = self.blocks / 2, self.failures / 2
+            self.by_fault = {fault: count / 2 for fault, count in self.by_fault.items()}
+
+    def usual(self, fault: str, recent: int, phones: int) -> float:
+        """Return how many failures by *fault* so many *phones* have in a minute of work, the *recent* ones left out."""
+        before = max(self.by_fault.get(fault, 0.0) - recent, 0.0)
+        return (before + 0.1) / (self.blocks + 50.0) * phones * BLOCKS_A_MINUTE
 
 
 @dataclass(slots=True)
@@ -141,6 +151,12 @@ class LabState:
 KEPT_INCIDENTS = 100
 COMING = WORKING | {State.READY, State.PREPARING, State.CALIBRATING}
 """States from which a phone is soon READY."""
+
+
+def is_fresh_failure(event: ev.PhoneMoved) -> bool:
+    """Whether a phone that was well failed; one that is being recovered only goes on failing, unless it is the host."""
+    well = event.source not in {State.SUSPECT, State.RECOVERING, State.CALIBRATING}
+    return event.target in {State.SUSPECT, State.COOLING} and (well or FAULTS[event.fault].blame == "host")
 
 
 def shared_fault(fault: str) -> str:
@@ -207,16 +223,21 @@ class Fold:
         phone = self.state.phones[event.device]
         check_move(event.source, event.target)
         phone.state, phone.since, phone.cause = event.target, at, event.cause
-        phone.fault, phone.rung = event.fault, event.rung
+        phone.fault = event.fault or (phone.fault if event.rung else "")
+        phone.rung = event.rung
         if event.target is State.RECOVERING:
-            phone.misses = 0
+            phone.misses, phone.climbs = 0, phone.climbs + 1
+        elif event.target in {State.READY, State.PREPARING}:
+            phone.climbs = 0
         if event.fault:
             phone.last_error = event.evidence or event.cause
+        if event.fault and is_fresh_failure(event):
             self._fail(at, event.device, event.fault)
 
     def _fail(self, at: float, device: str, fault: str) -> None:
-        recent = self.state.recent
+        recent, by_fault = self.state.recent, self.state.counts.by_fault
         recent.append((at, device, fault))
+        by_fault[fault] = by_fault.get(fault, 0.0) + 1
         while recent and recent[0][0] < at - COMMON_SECONDS:
             recent.popleft()
         phone = self.state.phones[device]

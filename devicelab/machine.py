@@ -11,7 +11,6 @@ of one place share is an incident of the place (``is_common``).
 """
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -98,6 +97,8 @@ FIRST_REACH = 0.15
 """How far a phone's first golden check may be from a typical phone (share of its time)."""
 GOLDEN_REACH = 0.03
 """How far a later golden check may be from the phone's own factor."""
+MAX_CLIMBS = 12
+"""Steps of recovery without a golden check passed, after which a phone's faults all count as one."""
 GOLDEN_TRIES = 3
 """Golden checks in a row that may miss before the next rung is tried: background work makes one miss."""
 BAD_PHONE = 0.8
@@ -109,6 +110,7 @@ GIVE_UP = math.log(1e4)
 COMMON_SHARE = 0.3
 COMMON_SECONDS = 60.0
 """This share of a place's phones (at least two) failing the same way within this time is one incident."""
+COMMON_CHANCE = 1e-3
 INCIDENT_QUIET_SECONDS = 120.0
 """An incident is over when its failure was not seen for this long."""
 
@@ -166,6 +168,14 @@ def weigh(suspicion: float, *, failed: bool, usual: float) -> float:
     return max(suspicion + step, 0.0)
 
 
-def is_common(failing: Collection[str], place: Collection[str]) -> bool:
-    """Whether so many phones of a *place* are *failing* the same way that the place is to blame, not they."""
-    return len(failing) >= max(2, math.ceil(COMMON_SHARE * len(place)))
+def is_common(failing: int, phones: int, usual: float) -> bool:
+    """Whether so many of a place's *phones* are *failing* the same way that the place is to blame, not they.
+
+    At least ``COMMON_SHARE`` of them and two, and more than chance makes of what is *usual*: the number of such
+    failures that the place has within ``COMMON_SECONDS`` on other days (a Poisson variable's tail is compared
+    with ``COMMON_CHANCE``). In a lab where everything fails often, alike failures prove nothing about a place.
+    """
+    if failing < max(2, math.ceil(COMMON_SHARE * phones)):
+        return False
+    below = math.exp(-usual) * sum(usual**count / math.factorial(count) for count in range(failing))
+    return 1 - below < COMMON_CHANCE

@@ -6,7 +6,7 @@ from devicelab.device import Health
 from devicelab.draft import Draft
 from devicelab.errors import ConfigError
 from devicelab.faults import FAULTS, Fault, Rung
-from devicelab.fold import LabState, Phone, shared_fault
+from devicelab.fold import Incident, LabState, Phone, shared_fault
 from devicelab.gate import unfit
 from devicelab.machine import (
     COMMON_SECONDS,
@@ -14,6 +14,7 @@ from devicelab.machine import (
     GOLDEN_TRIES,
     INCIDENT_QUIET_SECONDS,
     LIMITS,
+    MAX_CLIMBS,
     State,
     first_rung,
     golden,
@@ -195,14 +196,14 @@ def _suspect(draft: Draft, phone: Phone, fault: Fault, evidence: str) -> None:
         _give_up(draft, phone, "only a hand can end this", fault, evidence)
     elif phone.suspicion >= GIVE_UP:
         _give_up(draft, phone, f"{phone.strikes} failures in a row", fault, evidence)
-    elif not _waits(draft, phone, fault):
+    elif not _waits(fault):
         rung = first_rung(fault, phone.strikes) or Rung.RETRY
         _recover(draft, phone, rung, fault, evidence)
 
 
-def _waits(draft: Draft, phone: Phone, fault: Fault) -> bool:
-    """Whether *phone* had better wait in SUSPECT: the ladder does not end what is not its own."""
-    return fault.blame == "host" or fault.rung is None or _excused(draft, phone, fault)
+def _waits(fault: Fault) -> bool:
+    """Whether a phone had better wait in SUSPECT: the ladder does not end what is not the phone's, or passes."""
+    return fault.blame == "host" or fault.rung is None
 
 
 def _recover(draft: Draft, phone: Phone, rung: Rung, fault: Fault, evidence: str) -> None:
@@ -212,9 +213,10 @@ def _recover(draft: Draft, phone: Phone, rung: Rung, fault: Fault, evidence: str
 
 
 def _climb(draft: Draft, phone: Phone, fault: Fault, evidence: str) -> None:
-    """Try the next rung on *phone*; after the last one a person is asked."""
+    """Try the next rung on *phone*; after the last one a person is asked. Another fault has a ladder of its own."""
     draft.end_lease(phone, f"failed: {fault.id}")
-    rung = next_rung(Rung(phone.rung))
+    same = fault.id == phone.fault or phone.climbs >= MAX_CLIMBS
+    rung = next_rung(Rung(phone.rung)) if same else first_rung(fault, phone.strikes)
     if rung is not None and fault.recoverable:
         _recover(draft, phone, rung, fault, evidence)
     elif _excused(draft, phone, fault):
@@ -246,7 +248,8 @@ def find_incidents(draft: Draft) -> None:
         ]
         since = draft.now - COMMON_SECONDS
         failing = {one for at, one, what in draft.state.recent if at >= since and what == fault} & set(there)
-        if is_common(failing, there) and not _is_open(draft, place, shared_fault(fault)):
+        usual = draft.state.counts.usual(fault, len(failing), len(there))
+        if is_common(len(failing), len(there), usual) and not _is_open(draft, place, shared_fault(fault)):
             number = 1 + max(draft.state.incidents, default=0)
             draft.emit(
                 ev.IncidentOpened(number=number, place=place, fault=shared_fault(fault), phones=tuple(sorted(failing)))
@@ -267,7 +270,10 @@ def lost(draft: Draft, phone: Phone, command: cmd.Lost) -> None:
 
 
 def keep(draft: Draft) -> None:
-    """Let time act: end leases and states that have lasted too long, look at phones that rest, close incidents."""
+    """Let time act: end leases and states that have lasted too long, look at phones that rest, close incidents.
+
+    An incident is over when its failure was not seen for a while and no phone of the place still suffers from it.
+    """
     for phone in list(draft.state.phones.values()):
         if not phone.present:
             continue
@@ -280,8 +286,15 @@ def keep(draft: Draft) -> None:
         if idle and draft.now - phone.free_since >= draft.policy.watch_seconds:
             draft.grant(phone, "watch")
     for incident in list(draft.state.open_incidents()):
-        if draft.now - incident.seen_at >= INCIDENT_QUIET_SECONDS:
+        quiet = draft.now - incident.seen_at >= INCIDENT_QUIET_SECONDS
+        if quiet and not any(_suffers(phone, incident) for phone in draft.state.phones.values()):
             draft.emit(ev.IncidentClosed(number=incident.number))
+
+
+def _suffers(phone: Phone, incident: Incident) -> bool:
+    here = incident.place in {f"host:{phone.host}", f"room:{phone.room}"}
+    unwell = phone.state in {State.COOLING, State.SUSPECT, State.RECOVERING}
+    return phone.present and here and unwell and shared_fault(phone.fault) == incident.fault
 
 
 def _expired(draft: Draft, phone: Phone) -> None:
