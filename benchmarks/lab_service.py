@@ -157,7 +157,8 @@ def g2(folder: Path) -> list[Figure]:
     doubled = len(done) - len(set(done)) + len(keys) - len(set(keys))
     return [
         Figure("G2", "slowest of 20 recoveries after SIGKILL", max(starts[1:]), 2.0, "s"),
-        Figure("G2", "the same in seconds that the service computed", max(computed), 2.0, "s"),
+        Figure("G2", "the same, median", quantile(starts[1:], 0.5), 2.0, "s"),
+        Figure("G2", "the slowest in seconds that the service computed", max(computed), 2.0, "s"),
         Figure("G2", "requests lost of 150", lost, 0, ""),
         Figure("G2", "ends or measurements doubled", doubled, 0, ""),
         Figure("G2", "broken links in the event log", problems, 0, ""),

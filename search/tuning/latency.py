@@ -46,7 +46,7 @@ type LabPlace = OwnLab | LabService
 
 
 class SharedLab:
-    """The lab as a Ray actor: one process, one thread, the only writer of the lab's store."""
+    """The lab as a Ray actor: one process, the only writer of the lab's store, a thread for each trial that waits."""
 
     def open(self, config: LabConfig, store: Path) -> None:
         """Open the lab; errors come back typed, which those of an actor's constructor do not."""
@@ -82,7 +82,8 @@ def lab_open(config: StudyConfig, folder: StudyFolder, name: str) -> Iterator[La
         yield LabService(config.lab.url, find_token(config.lab.token_file), config.name)
         return
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    lab = ray.remote(SharedLab).options(name=name, num_cpus=0, scheduling_strategy=here).remote()
+    waiting = {"max_concurrency": max(config.budget.concurrency, 1)}
+    lab = ray.remote(SharedLab).options(name=name, num_cpus=0, scheduling_strategy=here, **waiting).remote()
     answer(lab.open.remote(lab_config(config), folder.lab_store))
     yield OwnLab(name)
     del lab  # the actor lives as long as this handle

@@ -64,6 +64,14 @@ def test_the_stream_goes_on_where_it_was(service):
     assert numbers == list(range(4, 54))
 
 
+def test_a_study_measures_there(service, workloads):
+    from search.tuning.latency import LabService, measuring
+
+    with measuring(LabService(service.url, service.tokens["search"], "thesis")) as measure:
+        measured = measure(workloads[3])
+    assert (measured.fingerprint, measured.source) == (workloads[3].fingerprint, "simulated")
+
+
 def test_a_stranger_gets_nothing(service):
     with LabClient(service.url, "ferlab_nonsense") as lab, pytest.raises(AccessError):
         lab.get("/api/v1/status")
