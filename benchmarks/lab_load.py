@@ -146,7 +146,7 @@ class Host:
     """
 
     def __init__(self, service: Service, phones: int, seconds: float, median_ms: float = 20.0) -> None:
-        self._service, self._seconds, self._median = service, seconds, median_ms
+        self._service, self.seconds, self._median = service, seconds, median_ms
         self.names = [f"away-{number}" for number in range(1, phones + 1)]
         self._wires = {name: Wire(service.port, service.tokens["agent"]) for name in self.names}
         self._rng = np.random.default_rng(1)
@@ -190,7 +190,7 @@ class Host:
         if duty == "measure":
             self.grants.append(now - order["lease"]["granted_at"])
             await self.say(name, f"{token}/started")
-            await asyncio.sleep(self._seconds * self._rng.uniform(0.5, 1.5))
+            await asyncio.sleep(self.seconds * self._rng.uniform(0.5, 1.5))
             if name in self.deaf:
                 return
             await self.say(name, f"{token}/read", {"reading": self._reading(name), "times": [self._median] * 30})
@@ -217,7 +217,7 @@ class Host:
             "battery_percent": 55.0,
             "frequency_mhz": 1804.8,
             "started_at": 0.0,
-            "seconds": self._seconds,
+            "seconds": self.seconds,
         }
 
 

@@ -306,24 +306,21 @@ def g13(folder: Path) -> list[Figure]:
         idle = await reads(5.0)
         await submitted(service, networks(folder, 400), "slow-")
         busy = await reads(5.0)
+        host.seconds = 0.0
+        told, began, used = host.told, time.perf_counter(), service.cpu_seconds()
+        await submitted(service, networks(folder, 1200), "fast-")
+        await asyncio.sleep(4)
+        count = host.told - told
+        wall, computed = count / (time.perf_counter() - began), count / (service.cpu_seconds() - used)
         work.cancel()
         host.stop()
-        fast = Host(service, 256, 0.0)
-        work = asyncio.create_task(fast.run())
-        await submitted(service, networks(folder, 1200), "fast-")
-        told, began, used = fast.told, time.perf_counter(), service.cpu_seconds()
-        await asyncio.sleep(8)
-        told -= fast.told
-        wall, computed = -told / (time.perf_counter() - began), -told / (service.cpu_seconds() - used)
-        work.cancel()
-        fast.stop()
         more = {"goal": 1000, "unit": "/s", "at_least": True}
         return [
             Figure("G13", "reads/s of the whole status, 256 phones at rest", measured=idle[0], **more),
             Figure("G13", "the same per second that the service computed", measured=idle[1], **more),
             Figure("G13", "reads/s of the whole status, 256 phones at work", measured=busy[0], **more),
             Figure("G13", "the same per second that the service computed", measured=busy[1], **more),
-            Figure("G13", "durable commands/s, each told over HTTP", wall, 200, "/s", at_least=True),
+            Figure("G13", "durable commands/s of agents, beside 1200 new requests", wall, 200, "/s", at_least=True),
             Figure("G13", "the same per second that the service computed", computed, 200, "/s", at_least=True),
             Figure("G13", "resident memory with 256 phones", service.rss_mb(), 200, "MB"),
         ]
