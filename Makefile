@@ -1,6 +1,6 @@
 # Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install lab lab-tools research lock format clean browser
+.PHONY: help demo demo-appium test check install lab lab-tools research lock format clean browser
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
@@ -12,6 +12,12 @@ demo: .venv/installed-search  ## render faces, search, print the front, write a 
 	@if [ -d studies/demo ]; then $(BIN)/fer-search resume demo; else $(BIN)/fer-search run examples/demo.toml; fi
 	$(BIN)/fer-search front demo
 	$(BIN)/fer-search report demo
+
+demo-appium: .venv/installed-search .venv/installed-appium .lab-tools/installed-lock.json  ## the same, latency through real Appium and adb from two emulated phones
+	$(BIN)/fer-data render faces
+	@if [ -d studies/demo-appium ]; then verb="resume demo-appium"; else verb="run examples/demo-appium.toml"; fi; \
+	scripts/with_emulated_phones.sh $(BIN)/fer-search $$verb
+	$(BIN)/fer-search front demo-appium
 
 test: check .lab-tools/installed-lock.json  ## everything that the gate runs: check, then all tests
 	$(BIN)/pytest

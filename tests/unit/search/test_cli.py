@@ -53,6 +53,7 @@ def test_front_gives_the_same_rows_in_every_form(studied, call):
     assert table.count("simulated") >= len(rows)
     assert tables.SIMULATED in table
     assert tables.SYNTHETIC in table
+    assert all(f"Latency by {row['measured_on']}." in table for row in rows)
 
 
 def test_front_of_everything_and_of_some(studied, call):
