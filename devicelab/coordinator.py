@@ -16,9 +16,10 @@ from devicelab.decisions import decide
 from devicelab.draft import Draft
 from devicelab.errors import DeviceLabError, StoreError
 from devicelab.events import Row
-from devicelab.fold import Fold, LabState
+from devicelab.fold import Fold
 from devicelab.policy import Policy
 from devicelab.protocols import Clock
+from devicelab.state import LabState
 from devicelab.store import Store
 from devicelab.upkeep import next_due
 

@@ -11,9 +11,9 @@ from devicelab import events as ev
 from devicelab import upkeep
 from devicelab.draft import Draft
 from devicelab.errors import LeaseError
-from devicelab.fold import Phone
 from devicelab.machine import State
 from devicelab.requests import block_failed, give_up_hopeless, grant_all, read, submit
+from devicelab.state import Phone
 
 
 def decide(draft: Draft, command: cmd.Command) -> None:

@@ -11,10 +11,11 @@ from devicelab import events as ev
 from devicelab.commands import Answer, Order, Outcome
 from devicelab.device import Health, Platform
 from devicelab.errors import NoDeviceError
-from devicelab.fold import Fold, LabState, Phone, Question
+from devicelab.fold import Fold
 from devicelab.machine import State, weigh
 from devicelab.measurement import PROTOCOL, Measurement, Workload, answer_digest
 from devicelab.policy import Policy
+from devicelab.state import LabState, Phone, Question
 
 
 class Known(Protocol):

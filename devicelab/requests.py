@@ -9,9 +9,9 @@ from devicelab.device import Platform, Selector
 from devicelab.draft import Draft, answer_key
 from devicelab.errors import NoDeviceError, RefusedError
 from devicelab.faults import FAULTS
-from devicelab.fold import Phone, Question, platform_group
 from devicelab.machine import WORKING, State
 from devicelab.scheduling import Free, next_grant, reserved
+from devicelab.state import Phone, Question, platform_group
 from devicelab.verdict import MAX_RESTLESS, Again, Agreed, judge, measurement_of
 
 OUT = frozenset({State.QUARANTINED, State.MAINTENANCE, State.RETIRED})

@@ -2,7 +2,7 @@
 
 from pydantic import TypeAdapter
 
-from devicelab.fold import LabState
+from devicelab.state import LabState
 
 _ADAPTER: TypeAdapter[LabState] = TypeAdapter(LabState)
 

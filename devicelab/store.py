@@ -43,12 +43,13 @@ from devicelab.events import (
     decode,
     encode,
 )
-from devicelab.fold import Fold, LabState
+from devicelab.fold import Fold
 from devicelab.lease import Lease
 from devicelab.lockfile import Anchor, Lock
 from devicelab.measurement import Measurement
 from devicelab.policy import Rules
 from devicelab.snapshot import decode_state, encode_state
+from devicelab.state import LabState
 
 PAGE = 10_000
 """Rows read at a time."""

@@ -6,7 +6,6 @@ from devicelab.device import Health
 from devicelab.draft import Draft
 from devicelab.errors import ConfigError
 from devicelab.faults import FAULTS, Fault, Rung
-from devicelab.fold import Incident, LabState, Phone, shared_fault
 from devicelab.gate import unfit
 from devicelab.machine import (
     COMMON_SECONDS,
@@ -24,6 +23,7 @@ from devicelab.machine import (
 from devicelab.normalisation import Schedule, calibrated, drifted, due
 from devicelab.policy import Policy
 from devicelab.requests import block_failed
+from devicelab.state import Incident, LabState, Phone, shared_fault
 
 SILENT = "F23"
 """The fault of a worker that is heard no more: its host's, never its phone's."""

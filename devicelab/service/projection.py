@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from devicelab.events import INTERACTIVE
-from devicelab.fold import Incident, LabState, Phone, Question
 from devicelab.service.views import IncidentView, LabView, PhoneView, QueueView
+from devicelab.state import Incident, LabState, Phone, Question
 
 SHOWN_QUEUE = 100
 """Requests that an answer lists; the counts are of all."""
