@@ -1,4 +1,4 @@
-"""Commands that look after the store: ``audit verify`` and ``backup``."""
+"""Commands that look after the store: ``audit verify``, ``backup`` and ``prune``."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +8,10 @@ import click
 from devicelab.cli.printing import print_json
 from devicelab.cli.root import as_json, cli, reading, store
 from devicelab.errors import StoreError
+from devicelab.protocols import SystemClock
+from devicelab.store import Store
+
+DAY_SECONDS = 86400.0
 
 
 @cli.group()
@@ -52,3 +56,25 @@ def backup(*, target: Path, store_path: Path) -> None:
     with reading(store_path, "there is nothing to back up yet") as record:
         record.backup(target)
     click.echo(f"{target}: {target.stat().st_size} bytes")
+
+
+@cli.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=1),
+    default=90.0,
+    show_default=True,
+    help="Days that raw times are kept.",
+)
+@store
+def prune(*, days: float, store_path: Path) -> None:
+    """Let the single runs of old blocks go; readings, measurements and events stay. Not while the lab runs.
+
+    Example: fer-lab prune --older-than 30
+    """
+    reading(store_path, "there is nothing to let go of yet").close()
+    now = SystemClock().now()
+    with Store(store_path) as record:
+        count = record.prune(now - days * DAY_SECONDS, now)
+    click.echo(f"{count} blocks lost their single runs")

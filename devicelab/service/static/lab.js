@@ -16,11 +16,14 @@ function applyFilter() {
 function replace(fragments) {
   for (const [id, html] of Object.entries(fragments)) {
     const old = document.getElementById(id);
-    if (!old) continue;
-    const focused = document.activeElement === old;
     const template = document.createElement("template");
     template.innerHTML = html; // drawn and escaped by the server
     const fresh = template.content.firstElementChild;
+    if (!old) {
+      if (id.startsWith("phone-")) document.getElementById("wall")?.append(fresh); // a newcomer
+      continue;
+    }
+    const focused = document.activeElement === old;
     old.replaceWith(fresh);
     if (focused) fresh.focus();
   }
@@ -33,7 +36,6 @@ function listen(address) {
   source.addEventListener("open", () => say("live", "ready"));
   source.addEventListener("error", () => say("reconnecting", "resting"));
   source.addEventListener("fragments", (event) => replace(JSON.parse(event.data)));
-  source.addEventListener("phones", () => location.reload()); // phones came or went
 }
 
 async function act(form, action) {
