@@ -69,7 +69,8 @@ def serve(
         click.echo(f"fer-lab: nobody has a token in {tokens_path} yet; make one: fer-lab token add NAME", err=True)
     desk = desk_for(config_at(lab_path), store_path, speed)
     limit = max_upload_mb * MEGABYTE
-    listener = listen(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"device lab: http://{shown}:{listener.getsockname()[1]}", err=True)
-    run(create_app(desk, tokens, Uploads(uploads, limit), limit), listener, desk.feed.close)
+    with listen(host, port) as listener:
+        desk.start()
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"device lab: http://{shown}:{listener.getsockname()[1]}", err=True)
+        run(create_app(desk, tokens, Uploads(uploads, limit), limit), listener, desk.feed.close)

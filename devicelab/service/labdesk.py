@@ -75,10 +75,19 @@ class LabDesk:
         self._writer = Writer(self._opened, self._follow)
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def start(self) -> None:
+        """Open the store, before anything is served; ``open`` does it where nobody has.
+
+        Raises:
+            StoreError: another process writes the store, or it cannot be used.
+        """
+        if self._coordinator is None:
+            self._writer.start()
+
     async def open(self) -> None:
         """See ``Desk.open``."""
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._writer.start)
+        await asyncio.to_thread(self.start)
         self.feed.bind(self._projection.view().seq)
         self._lab.crew.start(self._writer.tell)
         await asyncio.wrap_future(self._writer.tell(cmd.Open(self._enrolled(()))))

@@ -69,6 +69,15 @@ def test_prune_keeps_what_is_young(fer_lab, path):
         assert "in use by" in fer_lab("prune", code=1).stderr
 
 
+def test_a_busy_store_is_not_served(fer_lab, path, tmp_path):
+    options = ("--tokens", tmp_path / "tokens.json", "--uploads", tmp_path / "uploads", "--port", 0)
+    with Lab(LabConfig.simulated(), path):
+        refused = fer_lab("serve", *options, code=1).stderr
+    assert "nobody has a token" in refused
+    assert "in use by process" in refused
+    assert "Traceback" not in refused
+
+
 def test_looks_without_a_service(fer_lab, path):
     assert "ready" in fer_lab("devices").stdout
     shown = fer_lab("show", "moto-g6-1").stdout
