@@ -30,6 +30,8 @@ APP_START_SECONDS, NATIVE_START_SECONDS = 0.4, 0.05
 INIT_US, INIT_BYTES_PER_US = 12_000, 60.0
 """What loading takes: a constant and a rate. Assumptions; nobody judges networks by it."""
 AT_ONCE = 20
+NATIVE = "benchmark_model"
+KILLED = 137
 _WORDS = {"I": "INFO", "W": "WARN", "E": "ERROR"}
 
 
@@ -166,7 +168,23 @@ async def _app(phone: Phone, arguments: str | None, pid: int) -> None:
 
 
 async def benchmark_model(call: Call) -> int:
-    """Run the native binary."""
+    """Run the native binary as a process of its own, which can be killed."""
+    phone = call.phone
+    phone.processes.spawn(NATIVE)
+    running: asyncio.Task[int] = phone.start(_native(call))
+    phone.apps[NATIVE] = running
+    try:
+        return await running
+    except asyncio.CancelledError:
+        me = asyncio.current_task()
+        if me and me.cancelling():  # the shell itself has ended
+            raise
+        return await call.complain("Killed", KILLED)
+    finally:
+        phone.end_process(NATIVE)
+
+
+async def _native(call: Call) -> int:
     prefixed = call.phone.config.dialect == "litert"
 
     async def write(severity: Severity, line: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devicelab.android import BENCHMARK_PACKAGE
+from devicelab.emulator.benchmark import NATIVE
 from devicelab.emulator.faults import FAULTS, WHENS, When
 from devicelab.emulator.phone import HEALTHY, OVER_VOLTAGE, UPDATE, Phone, Screen
 from devicelab.emulator.server import Cable
@@ -90,6 +91,7 @@ class Mischief:
             phone.say("I", "lowmemorykiller", f"Killing '{BENCHMARK_PACKAGE}' ({pid}), adj 0")
             phone.say("I", "ActivityManager", f"Process {BENCHMARK_PACKAGE} (pid {pid}) has died: fore TOP")
         phone.end_process(BENCHMARK_PACKAGE)
+        phone.end_process(NATIVE)
 
     def _authorize(self, *, yes: bool) -> None:
         self._cable.authorized = yes

@@ -19,8 +19,8 @@ ACTIVITY = "org.tensorflow.lite.benchmark/.BenchmarkModelActivity"
 ASKED = Invocation(PATH, threads=4, runs=12, warmup_runs=2)
 
 
-def loaded_phone(network=None, **config):
-    phone = emulated.phone(**config)
+def loaded_phone(network=None, speed=emulated.FAST, **config):
+    phone = emulated.phone(speed, **config)
     phone.files.write(PATH, small_network(side=64) if network is None else network)
     return phone
 
@@ -162,3 +162,29 @@ def test_no_run_is_begun_after_the_most_seconds():
     figures = next(line for line in reversed(said.out.splitlines()) if "count=" in line)
     count, mean = (float(figures.split(f"{name}=")[1].split()[0]) for name in ("count", "avg"))
     assert count * mean == pytest.approx(1e6, rel=0.1)
+
+
+def test_the_native_binary_is_a_process_that_can_be_found_and_killed():
+    async def scenario():
+        phone = loaded_phone(speed=1.0)
+        running = asyncio.ensure_future(emulated.shell(phone, f"{TOOL} --graph={PATH} --num_runs=100000; echo __RC=$?"))
+        await emulated.until(lambda: phone.processes.find("benchmark_model"))
+        killed = await emulated.shell(phone, "kill -9 $(pidof benchmark_model); pidof benchmark_model")
+        return killed, await running
+
+    killed, said = asyncio.run(scenario())
+    assert (killed.status, killed.out) == (1, "")
+    assert said.out.endswith("__RC=137\n")
+    assert "Killed" in said.err
+
+
+def test_the_native_binary_ends_with_its_shell():
+    async def scenario():
+        phone = loaded_phone(speed=1.0)
+        running = asyncio.ensure_future(emulated.shell(phone, f"{TOOL} --graph={PATH} --num_runs=100000"))
+        await emulated.until(lambda: phone.processes.find("benchmark_model"))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return phone.processes.find("benchmark_model"), phone.apps
+
+    assert asyncio.run(scenario()) == ([], {})
