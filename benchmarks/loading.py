@@ -20,17 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional as F  # noqa: N812
 
-from fer_core.augmentation import STRENGTHS, augment
-from fer_core.batches import epoch_order, to_input
 from fer_core.data.faces import FaceSet
 from fer_core.data.loading import load_faces
 from fer_core.data.sources import DataSource
-from fer_core.models.build import build
 from fer_core.specs import ArchitectureSpec
 
 SIDE, BATCH, STORED = 96, 64, 112
@@ -81,6 +76,13 @@ def random_access(faces: FaceSet, paths: list[Path], seconds: float) -> dict[str
 
 def shares(faces: FaceSet, steps: int) -> dict[str, float]:
     """Train for *steps* and return seconds a step, and the share spent in the network (forward, backward, update)."""
+    import torch  # not above: the processes that decode import this file
+    from torch.nn.functional import cross_entropy
+
+    from fer_core.augmentation import STRENGTHS, augment
+    from fer_core.batches import epoch_order, to_input
+    from fer_core.models.build import build
+
     model = build(ArchitectureSpec(name="mobilenetv3_small_100", input_size=SIDE)).train()
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -99,7 +101,7 @@ def shares(faces: FaceSet, steps: int) -> dict[str, float]:
         batch = augment(batch, STRENGTHS["light"], noise)
         t3 = time.perf_counter()
         optimizer.zero_grad()
-        F.cross_entropy(model(batch), torch.from_numpy(faces.labels[rows])).backward()
+        cross_entropy(model(batch), torch.from_numpy(faces.labels[rows])).backward()
         optimizer.step()
         t4 = time.perf_counter()
         for name, value in zip(spent, (t1 - t0, t2 - t1, t3 - t2, t4 - t3), strict=True):
@@ -130,7 +132,7 @@ def main() -> None:
     print(f"cache       {found['cache']:>10,.0f} images/s at random, {SIDE} px, warm (wanted: 20,000)")
     print(f"folder      {found['folder']:>10,.0f} images/s at random, Pillow, {os.cpu_count()} threads")
     print(f"ratio       {found['ratio']:>10,.0f}")
-    print(f"a step      {found['ms_per_step']:>10,.1f} ms, batch {BATCH}, {torch.get_num_threads()} threads")
+    print(f"a step      {found['ms_per_step']:>10,.1f} ms, batch {BATCH}")
     print(f"in network  {found['network_share']:>10.1%} (wanted: 90 %)")
     for name in ("fetch", "tensor", "augment"):
         print(f"  {name:<9} {found[name + '_share']:>10.1%}")
