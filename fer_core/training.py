@@ -3,6 +3,10 @@
 Chance is an argument: epoch e of a training with seed s draws everything (order, augmentation, dropout) from (s, e).
 An epoch therefore depends only on the state before it, and a training that goes on from a checkpoint ends with the
 same weights, bit for bit, as one that was never interrupted (on the CPU, with the same number of threads).
+
+Tensors are channels-last and float32. Measured on two x86-64 cores, images per second of MobileNetV3-Small at 96 px:
+209 channels-first, 301 channels-last, 148 channels-last under bfloat16 autocast; MobileNetV3-Large 83, 109 and 74. So
+there is no mixed precision here; on an accelerator nobody has measured it yet.
 """
 
 import copy

@@ -13,7 +13,12 @@ from fer_core.specs import CompressionSpec, TrainingSpec
 from fer_core.training import fine_tune, recalibrate
 
 FINE_TUNING_RATE = 0.1
-"""Peak learning rate of fine-tuning as a fraction of the training's."""
+"""Peak learning rate of fine-tuning as a fraction of the training's, where the network keeps its shape."""
+REGROWTH_RATE = 1.0
+"""The same behind structured pruning, which breaks a network: it is trained again rather than touched up, as Renda et
+al. recommend ("learning-rate rewinding", ICLR 2020, https://arxiv.org/abs/2003.02389). MobileNetV2 with half of its
+channels, trained for 4 and repaired for 2 epochs on 5,000 images of FER2013 at 48 px: macro-F1 on the public test
+0.266 / 0.325 / 0.358 at 0.1 / 0.3 / 1.0, before pruning 0.449 (one run each)."""
 
 
 def shape(model: nn.Module, spec: CompressionSpec) -> nn.Module:
@@ -32,8 +37,8 @@ def compress(
     """Return a pruned and weight-clustered copy of *model* in evaluation mode, on *device*; *model* is left as it was.
 
     After each technique the copy is trained on *train* for ``spec.fine_tune_epochs`` as *training* says, with a lower
-    learning rate: zeros stay zero and clusters keep their members. Deterministic on the CPU, as
-    ``fer_core.training.fit`` is.
+    learning rate unless channels were removed. Zeros come in gradually and stay zero, clusters keep their members.
+    Deterministic on the CPU, as ``fer_core.training.fit`` is.
 
     Raises:
         DivergedError: the loss became NaN or infinite while fine-tuning.
@@ -41,7 +46,7 @@ def compress(
     model = shape(copy.deepcopy(model).cpu(), spec).to(device)
     repair = Repair(spec.fine_tune_epochs, training, train, device)
     if spec.pruning == "structured":
-        repair(model)
+        repair(model, rate=REGROWTH_RATE)
     if spec.pruning == "magnitude":
         repair(model, Gradual(model, spec.pruning_ratio))
     if spec.clusters is not None:
@@ -59,10 +64,10 @@ class Repair:
     train: FaceSet
     device: str
 
-    def __call__(self, model: nn.Module, gradual: Gradual | None = None) -> None:
-        """Repair *model* in place; *gradual* prunes it meanwhile."""
+    def __call__(self, model: nn.Module, gradual: Gradual | None = None, *, rate: float = FINE_TUNING_RATE) -> None:
+        """Repair *model* in place, at *rate* x the training's learning rate; *gradual* prunes it meanwhile."""
         if self.epochs:
-            changes = {"epochs": self.epochs, "learning_rate": FINE_TUNING_RATE * self.training.learning_rate}
+            changes = {"epochs": self.epochs, "learning_rate": rate * self.training.learning_rate}
             spec = self.training.model_copy(update=changes)
             fine_tune(model, self.train, spec, before_step=gradual, device=self.device)
         if gradual:
