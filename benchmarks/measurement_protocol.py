@@ -33,8 +33,13 @@ START = 1_767_225_600.0
 FILE_BYTES = 5_000_000
 LATENCY_MS = 90.0
 """MobileNetV3-Large, float32, one thread, on a Moto G6."""
+REFERENCES = 8
+"""References of each phone before it is used: four hours of the lab's schedule."""
 SPOILT = 0.25
 """A block is contaminated if this share of its timed runs happened under background work or at a lower clock."""
+
+
+CHOSEN = argparse.Namespace(references=REFERENCES)
 
 
 class Phone(SimulatedDriver):
@@ -77,6 +82,30 @@ class Phone(SimulatedDriver):
             self.trouble = None
 
 
+class Summarising(Phone):
+    """The same phone behind the official tool: a process per call that warms up by itself and tells no single run."""
+
+    def load(self, workload: Workload) -> None:
+        """Push the network; each call starts its own process."""
+        super().load(workload)
+        self.workload = workload
+
+    def run(self, runs: int) -> Burst:
+        """Start the tool for *runs* runs."""
+        super().load(self.workload)
+        first = super().run(max(1, math.ceil(500 / (int(self.workload.fingerprint, 16) / 1e6))))
+        burst = super().run(runs)
+        return burst.model_copy(update={"times_ms": (), "first_ms": first.first_ms})
+
+    def reference(self, runs: int) -> Burst:
+        """Start the tool for the reference."""
+        process, self._process = self._process, None
+        try:
+            return super().reference(runs).model_copy(update={"times_ms": ()})
+        finally:
+            self._process = process
+
+
 @dataclass
 class Answer:
     """What a lab answered, what it cost, and the truth about it: the largest share of spoilt runs in a used block."""
@@ -95,13 +124,21 @@ class Lab:
     calibrations: dict[str, Calibration] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, noise: NoiseName, seed: int, phones: int = 2, **config: object) -> "Lab":
+    def of(
+        cls,
+        noise: NoiseName,
+        seed: int,
+        phones: int = 2,
+        references: int = 0,
+        kind: type[Phone] = Phone,
+        **config: object,
+    ) -> "Lab":
         """Return a lab of *phones* phones that differ as phones of one product do."""
         clock = VirtualClock(START)
         made = [{"name": f"p{n}", "seed": seed, "noise": noise, **config} for n in range(phones)]
-        lab = cls([Phone(SimulatedPhone.model_validate(one), clock) for one in made], clock)
+        lab = cls([kind(SimulatedPhone.model_validate(one), clock) for one in made], clock)
         for phone in lab.phones:
-            for _ in range(SCHEDULE.baseline):
+            for _ in range(references or CHOSEN.references):
                 lab.calibrate(phone)
         return lab
 
@@ -143,7 +180,7 @@ class Lab:
                 failures.append(error)
                 continue
             readings.append(block.reading)
-            shares.append(float(np.mean([phone.spoilt[one] for one in block.times])))
+            shares.append(float(np.mean([phone.spoilt.get(one, False) for one in block.times])))
         spoilt = max(shares[index] for index in decision.used)
         return Answer(decision, self.clock.now() - started, spoilt)
 
@@ -163,17 +200,8 @@ def errors(count: int) -> Iterator[str]:
     for noise, (goal, phone_seconds) in GOALS.items():
         for phones in (2, 1):
             answers, refused = _answers(noise, count, phones)
-            error = np.array([abs(one.agreed.latency.value / LATENCY_MS - 1) for one in answers])
-            inside = [one.agreed.latency.low <= LATENCY_MS <= one.agreed.latency.high for one in answers]
             yield f"  {noise}, {count} measurements on {phones} calibrated phone(s), {dict(refused)} refused"
-            yield verdict("error of the reported median, p95", 100 * float(np.quantile(error, 0.95)), goal)
-            yield verdict("                              p99", 100 * float(np.quantile(error, 0.99)), 3.0)
-            yield verdict("95 % intervals that hold the truth", 100 * float(np.mean(inside)), 95, most=False)
-            yield verdict(
-                "phone-seconds, median", float(np.median([x.phone_seconds for x in answers])), phone_seconds, "s"
-            )
-            yield verdict("false refusals", 100 * refused.total() / count, 2)
-            yield verdict("contaminated, reported", 100 * float(np.mean([x.spoilt >= SPOILT for x in answers])), 1)
+            yield from _figures(answers, refused, count, goal, phone_seconds)
         yield from _baselines(noise, count)
     answers, refused = _answers("bad", count, 1)
     yield f"  bad, {count} measurements on one phone, {dict(refused)} refused"
@@ -181,11 +209,36 @@ def errors(count: int) -> Iterator[str]:
     yield from _baselines("bad", count)
 
 
-def _answers(noise: NoiseName, count: int, phones: int) -> tuple[list[Answer], Counter[str]]:
+def _figures(
+    answers: list[Answer], refused: Counter[str], count: int, goal: float, phone_seconds: float | None = None
+) -> Iterator[str]:
+    error = np.array([abs(one.agreed.latency.value / LATENCY_MS - 1) for one in answers])
+    inside = [one.agreed.latency.low <= LATENCY_MS <= one.agreed.latency.high for one in answers]
+    yield verdict("error of the reported median, p95", 100 * float(np.quantile(error, 0.95)), goal)
+    yield verdict("                              p99", 100 * float(np.quantile(error, 0.99)), 3.0)
+    yield verdict("95 % intervals that hold the truth", 100 * float(np.mean(inside)), 95, most=False)
+    yield verdict("false refusals", 100 * refused.total() / count, 2)
+    spent = float(np.median([one.phone_seconds for one in answers]))
+    if phone_seconds is None:
+        yield f"    {spent:.1f} phone-seconds (median)"
+    else:
+        yield verdict("phone-seconds, median", spent, phone_seconds, "s")
+        yield verdict("contaminated, reported", 100 * float(np.mean([one.spoilt >= SPOILT for one in answers])), 1)
+
+
+def summaries(count: int) -> Iterator[str]:
+    """The same where only summaries are seen, each of a process of its own: the official tool behind Appium."""
+    for noise, (goal, _) in GOALS.items():
+        answers, refused = _answers(noise, count // 2, 2, Summarising)
+        yield f"  {noise}, {count // 2} measurements on 2 calibrated phones, {dict(refused)} refused"
+        yield from _figures(answers, refused, count // 2, goal)
+
+
+def _answers(noise: NoiseName, count: int, phones: int, kind: type[Phone] = Phone) -> tuple[list[Answer], Counter[str]]:
     answers, refused = [], Counter[str]()
     for seed in range(count):
         try:
-            answers.append(Lab.of(noise, seed, phones).measure(LATENCY_MS))
+            answers.append(Lab.of(noise, seed, phones, kind=kind).measure(LATENCY_MS))
         except RefusedError as error:
             refused[error.reason] += 1
     return answers, refused
@@ -235,7 +288,7 @@ def spoilt(count: int) -> Iterator[str]:
 
 def factors(count: int) -> Iterator[str]:
     """G9: how alike phones are before and after normalisation; how soon a drift is seen."""
-    lab = Lab.of("quiet", 0, 64)
+    lab = Lab.of("quiet", 0, 64, SCHEDULE.baseline)
     before = [phone.body.factor for phone in lab.phones]
     after = [phone.body.factor / lab.calibrations[phone.device.name].factor for phone in lab.phones]
     yield f"  64 phones after {SCHEDULE.baseline} references each: spread {phone_spread(before):.2%} before normalising"
@@ -243,7 +296,7 @@ def factors(count: int) -> Iterator[str]:
     for noise in GOALS:
         needed, flags, references = [], 0, 0
         for seed in range(max(count // 10, 20)):
-            lab = Lab.of(noise, seed, 1)
+            lab = Lab.of(noise, seed, 1, SCHEDULE.baseline)
             phone = lab.phones[0]
             for _ in range(40):
                 lab.calibrate(phone)
@@ -298,7 +351,7 @@ def decisions(count: int) -> Iterator[str]:
             early.append(answer.phone_seconds)
             unsure += answer.agreed.over is None
             wrong += answer.agreed.over is not None and answer.agreed.over != (latency > LATENCY_MS)
-        yield f"  {noise}: {len(early)} questions, {unsure} left open: their interval holds the threshold"
+        yield f"  {noise}: {len(early)} questions, {unsure} left open: too close to the threshold to be sure at 99 %"
         yield verdict("phone-seconds saved", 100 * (1 - sum(early) / sum(full[: len(early)])), 50, most=False)
         yield verdict("wrong decisions", 100 * wrong / len(early), 0.5)
 
@@ -344,15 +397,16 @@ def _run_by_run(rng: np.random.Generator, runs: int) -> list[float]:
     return times
 
 
-SECTIONS = {one.__name__: one for one in (errors, spoilt, factors, ranking, decisions, speed)}
+SECTIONS = {one.__name__: one for one in (errors, summaries, spoilt, factors, ranking, decisions, speed)}
 
 
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="measurements per class")
+    parser.add_argument("--references", type=int, default=REFERENCES, help="references of a phone before it is used")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="print only this section")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(namespace=CHOSEN)
     print(f"protocol {PROTOCOL}; all phones simulated; truth {LATENCY_MS:g} ms on a phone of factor 1")
     for name, section in SECTIONS.items():
         if chosen.only and name not in chosen.only:

@@ -148,8 +148,8 @@ class Measurement(Value):
     starts and between phones (``devicelab.estimation.combine``). ``runs`` counts the timed
     inferences behind it, ``blocks`` all blocks that were run, ``readings`` are the blocks that agreed.
     ``phone_seconds`` is what it cost, ``measured_at`` seconds since 1970. ``threshold_ms`` is the border the
-    request asked about, if it did, and ``over`` the answer: on which side of it the interval is, ``None`` if it
-    holds the border. Such a measurement stops as soon as that is sure, so its interval may be wide.
+    request asked about, if it did, and ``over`` the answer: on which side of it the latency is, ``None`` if that
+    is not sure at 99 %. Such a measurement stops as soon as that is sure, so its interval may be wide.
     ``prior_ms`` is what was predicted from the graph.
     """
 

@@ -32,8 +32,8 @@ class Schedule:
     every_measurements: int = 20
     every_seconds: float = 1800.0
     weight: float = 0.2
-    baseline: int = 8
-    reference_sd: float = 0.008
+    baseline: int = 12
+    reference_sd: float = 0.009
     slack: float = 1.2
     limit: float = 4.0
     clip: float = 4.0

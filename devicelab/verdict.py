@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from devicelab.device import Platform
 from devicelab.errors import DeviceError, HostError, Reason, RefusedError
-from devicelab.estimation import AGREEMENT, CLOSE, Block, Interval, agreeing, clears, combine
+from devicelab.estimation import AGREEMENT, CLOSE, NORMAL_99, Block, Interval, agreeing, clears, combine
 from devicelab.faults import FAULTS
 from devicelab.measurement import PROTOCOL, Measurement, Reading, Workload
 
@@ -51,8 +51,8 @@ def judge(
     """Say what follows from all *readings* and *failures* so far.
 
     Two readings that are close after normalisation are an answer, or two of more within 2 % of the median; so is a
-    single one that surely clears *threshold_ms*. What is implausible beside the prediction *prior_ms* needs readings
-    from two phones, unless the lab is *alone* with one.
+    single one that surely clears *threshold_ms*; its side is told only if it is sure at 99 %. What is implausible
+    beside the prediction *prior_ms* needs readings from two phones, unless the lab is *alone* with one.
 
     Raises:
         RefusedError: no more blocks are worth it; ``reason`` is that of the failures, or ``disagreement``.
@@ -61,14 +61,15 @@ def judge(
     blocks = [block_of(reading) for reading in readings]
     used = _used(blocks, threshold_ms)
     if used is not None:
-        latency = combine([blocks[index] for index in used], blocks)
+        chosen = [blocks[index] for index in used]
+        latency = combine(chosen, blocks)
         devices = frozenset(blocks[index].device for index in used)
         if _implausible(latency.value, prior_ms) and len(devices) == 1 and not alone:
             if len(blocks) >= MAX_BLOCKS:
                 text = f"refused: {latency.value:.2f} ms where {prior_ms:.2f} ms were predicted, on one phone only"
                 raise RefusedError(text, "implausible")
             return Again(avoid=devices, strict=True)
-        return Agreed(latency, used, _side(latency, threshold_ms))
+        return Agreed(latency, used, _side(combine(chosen, blocks, NORMAL_99), threshold_ms))
     if len(blocks) >= MAX_BLOCKS:
         medians = ", ".join(f"{one.normalised:.2f}" for one in blocks)
         text = f"refused: no two of {len(blocks)} blocks agree within {AGREEMENT:.0%} (medians {medians} ms)"
