@@ -6,9 +6,12 @@ session away and opens another. Every request has a time limit. What fails is ra
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 from devicelab.android import BEAT_TAG
 from devicelab.drivers.appium.failures import failure
@@ -19,6 +22,8 @@ SENTINEL = re.compile(r"(?P<output>.*?)__RC=(?P<status>\d+)\s*", re.DOTALL)
 SHELL_SECONDS = 20.0
 REQUEST_SECONDS = 120.0
 """The longest that the client waits for one answer: the first session on a phone installs three apps."""
+CLOSE_SECONDS = 10.0
+"""Half a second is usual, five after UiAutomator2 died; Appium goes on closing when nobody waits any more."""
 IDLE_SECONDS = 600
 FILTER = [
     "tflite:V",
@@ -90,6 +95,7 @@ class AppiumSession:
         from appium.webdriver.client_config import AppiumClientConfig
 
         self._device = device
+        self._url = url
         config = AppiumClientConfig(remote_server_addr=url, timeout=int(REQUEST_SECONDS))
         options = UiAutomator2Options().load_capabilities(wanted)
         opening = partial(webdriver.Remote, options=options, client_config=config)
@@ -144,11 +150,16 @@ class AppiumSession:
         return [line for entry in entries if (line := parse_line(str(entry["message"])))]
 
     def close(self) -> None:
-        """End it. Never raises: a session whose phone or server is gone is gone as well."""
-        try:
-            self._remote.quit()
-        except Exception:  # noqa: BLE001 - selenium, urllib3 and sockets each have their own
-            return
+        """End it. Never raises: a session whose phone or server is gone is gone as well.
+
+        The client's own ``quit`` would wait for a phone that hangs as long as for any answer, and ask again.
+        """
+        server = HTTPConnection(urlsplit(self._url).netloc, timeout=CLOSE_SECONDS)
+        with suppress(OSError, HTTPException), closing(server):
+            server.request("DELETE", f"/session/{self._remote.session_id}")
+            server.getresponse().read()
+        with suppress(Exception):  # selenium, urllib3 and sockets each have their own
+            self._remote.command_executor.close()
 
     def _guarded(self, doing: str, act: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client is untyped
         try:

@@ -1,5 +1,9 @@
 """A session against a client that answers what Appium was seen to answer."""
 
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 from selenium.common.exceptions import WebDriverException
 
@@ -14,7 +18,7 @@ class Remote:
         self.answer = answer
         self.lines = log
         self.asked = []
-        self.quits = 0
+        self.session_id = "0a"
 
     def execute_script(self, script, arguments):
         self.asked.append((script, arguments))
@@ -25,14 +29,10 @@ class Remote:
     def get_log(self, _kind):
         return [{"message": line} for line in self.lines]
 
-    def quit(self):
-        self.quits += 1
-        raise WebDriverException("gone")
-
 
 def session_on(remote):
     session = AppiumSession.__new__(AppiumSession)
-    session._device, session._remote = "moto-1", remote
+    session._device, session._remote, session._url = "moto-1", remote, "http://127.0.0.1:1"
     return session
 
 
@@ -101,10 +101,40 @@ def test_a_line_of_the_log(text, line):
     assert parse_line(text) == line
 
 
-def test_closing_never_fails():
-    remote = Remote()
-    session_on(remote).close()
-    assert remote.quits == 1
+class Appium(BaseHTTPRequestHandler):
+    """Answers DELETE and notes its path."""
+
+    def do_DELETE(self):
+        self.server.deleted.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def test_closing_ends_it_at_appium():
+    with HTTPServer(("127.0.0.1", 0), Appium) as server:
+        server.deleted = []
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        session = session_on(Remote())
+        session._url = f"http://127.0.0.1:{server.server_port}"
+        session.close()
+        answering.join()
+        assert server.deleted == ["/session/0a"]
+
+
+def test_closing_never_fails_and_never_waits_for_long(monkeypatch):
+    session_on(Remote()).close()
+    monkeypatch.setattr("devicelab.drivers.appium.session.CLOSE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        session = session_on(Remote())
+        session._url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        session.close()
+        accepted, _ = silent.accept()
+        with accepted:
+            assert accepted.recv(100).startswith(b"DELETE /session/0a")
 
 
 def test_capabilities_that_the_lab_depends_on():
