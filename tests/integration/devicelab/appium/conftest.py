@@ -1,17 +1,14 @@
 """Phones of software for the real Appium and the real adb, each on private ports; nothing is left running."""
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from emulated import Emulator
 
 from devicelab.config import AppiumPhone
 from devicelab.drivers.appium.driver import AppiumDriver
 from devicelab.drivers.appium.server import AppiumServer, free_port
-from devicelab.emulator.control import ask
 from devicelab.errors import ConfigError
 from devicelab.protocols import SystemClock
 from devicelab.toolbox import find_toolbox
@@ -26,32 +23,6 @@ def tools():
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
-
-
-class Emulator:
-    """Emulated phones in a process of their own."""
-
-    def __init__(self, android, phones=1):
-        command = [sys.executable, "-c", "from devicelab.cli import main; main()", "emulate", "--json"]
-        command += ["--phones", str(phones), "--port", "0", "--control-port", "0", "--android", android]
-        path = os.pathsep.join(part for part in sys.path if part)
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
-        )
-        where = json.loads(self.process.stdout.readline())
-        self.control = where["control"]
-        self.serials = [phone["serial"] for phone in where["phones"]]
-        self.udids = [phone["udid"] for phone in where["phones"]]
-
-    def order(self, what, phone=0, when="now"):
-        return ask(self.control, do=what, phone=self.serials[phone], when=when)
-
-    def states(self):
-        return ask(self.control, do="state")["phones"]
-
-    def close(self):
-        self.process.terminate()
-        self.process.communicate(timeout=20)
 
 
 class Bench:
