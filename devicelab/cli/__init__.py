@@ -1,6 +1,6 @@
 """``fer-lab``: the operators' command. Each module holds the commands for one kind of work and adds them to ``cli``."""
 
-from devicelab.cli import doctoring, emulating, keeping, looking, measuring, operating, serving, tokens
+from devicelab.cli import doctoring, emulating, keeping, looking, measuring, operating, serving, simulating, tokens
 from devicelab.cli.root import cli
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "measuring",
     "operating",
     "serving",
+    "simulating",
     "tokens",
 ]
 
