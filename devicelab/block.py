@@ -160,8 +160,8 @@ def block(
     canary = yield from _canary(device, reference_ms, calibration, rules)
     warm = yield from _warm_up(device, rules)
     factor = _factor([canary], reference_ms, calibration)
-    timed = yield from _time(device, factor, threshold_ms, rules)
-    canary_after = yield from _canary_after(device, canary, rules)
+    timed = yield from _time(device, factor, _calm(warm), threshold_ms, rules)
+    canary_after = yield from _canary_after(device, canary, timed, rules)
     end = yield Look()
     after = expect(Health, end)
     check_after(device.name, before, after, (canary.typical_ms, canary_after.typical_ms), rules)
@@ -249,11 +249,13 @@ def _canary(device: Device, reference_ms: float, calibration: Calibration | None
     raise RefusedError(f"{device.name}: reference workload at {ratio:.3f} of {whose}", "canary", FAULTS["F19"])
 
 
-def _canary_after(device: Device, before: Burst, rules: Rules) -> Steps[Burst]:
+def _canary_after(device: Device, before: Burst, timed: list[Burst], rules: Rules) -> Steps[Burst]:
     """Run the canary again. One in the middle of background work says nothing of the runs before it: once more.
 
     A clock step of 6.8 % is not taken for background work, which makes runs longer by more or only a stretch of them.
+    Of a block that stopped early all runs may have been in it: such a block is refused.
     """
+    short = bool(timed[0].times_ms) and len(_values(timed)) < LOOKS[0]
     for attempt in range(rules.canary_tries):
         if attempt:
             yield Wait(rules.canary_wait_seconds)
@@ -261,6 +263,9 @@ def _canary_after(device: Device, before: Burst, rules: Rules) -> Steps[Burst]:
         worked = burst.typical_ms / before.typical_ms - 1 > rules.canary_reach
         if not worked and stretch_apart(burst.times_ms) <= rules.max_stretch:
             break
+        if short:
+            text = f"{device.name}: background work at the end of a block of {len(_values(timed))} runs"
+            raise RefusedError(text, "disturbed", FAULTS["F27"])
     return burst
 
 
@@ -282,10 +287,13 @@ def _ratio(pair: list[Burst]) -> float:
     return pair[1].typical_ms / pair[0].typical_ms
 
 
-def _time(device: Device, factor: tuple[float, float], threshold_ms: float | None, rules: Rules) -> Steps[list[Burst]]:
+def _time(
+    device: Device, factor: tuple[float, float], calm_ms: float, threshold_ms: float | None, rules: Rules
+) -> Steps[list[Burst]]:
     """Run until the median is known to ``rules.precision``, or it clears the threshold, or the block is too long.
 
-    Runs of which a stretch is apart from the rest are dropped, and timing begins again.
+    Runs of which a stretch is apart from the rest, or that are slower than warm-up was (*calm_ms*), are dropped, and
+    timing begins again: networks do not get slower by being warm.
     """
     bursts: list[Burst] = []
     early = rules.early_looks if threshold_ms is not None else ()
@@ -294,7 +302,7 @@ def _time(device: Device, factor: tuple[float, float], threshold_ms: float | Non
         runs = _next_runs(bursts, early=early, rules=rules)
         bursts.append(_checked(device, (yield Run(runs)), runs))
         values = _values(bursts)
-        apart = stretch_apart(values)
+        apart = max(stretch_apart(values), median(values) / calm_ms - 1)
         if apart > rules.max_stretch:
             if restarts == rules.max_restarts:
                 text = f"{device.name}: a stretch of runs is {apart:.0%} apart from the rest, {restarts + 1} times"
@@ -305,6 +313,12 @@ def _time(device: Device, factor: tuple[float, float], threshold_ms: float | Non
         decided = threshold_ms is not None and len(values) >= 4 and _early(device, values, factor, threshold_ms)
         if decided or _enough(bursts, rules):
             return bursts
+
+
+def _calm(warm: list[Burst]) -> float:
+    """Return the lowest median of 3 successive runs of warm-up, infinite where single runs are not seen."""
+    times = _values(warm) if warm[0].times_ms else ()
+    return min((median(times[first : first + 3]) for first in range(len(times) - 2)), default=math.inf)
 
 
 def _next_runs(bursts: list[Burst], *, early: tuple[int, ...], rules: Rules) -> int:

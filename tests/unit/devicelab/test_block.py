@@ -238,3 +238,23 @@ def test_what_a_phone_does_not_tell_does_not_count_against_it():
     assert unfit(FIT) is None
     silent = {"frequency_mhz": None, "battery_health": "unknown", "screen_on": None, "load1": None, "free_mb": None}
     assert unfit(FIT.model_copy(update=silent)) is None
+
+
+def test_an_early_answer_is_not_taken_from_background_work(model):
+    calm = measured(model)[0].reading
+    threshold = 1.15 * calm.median_ms / calm.factor
+    timed = next(call for call in range(1, 30) if _is_early(model, call, threshold))
+    slow = {("run", timed): slower(1.3)}
+    assert measured(model, spoil=slow, threshold_ms=threshold)[0].reading.median_ms == pytest.approx(
+        calm.median_ms, rel=1e-3
+    )
+    with pytest.raises(RefusedError, match="background work at the end of a block of 8 runs") as refused:
+        measured(model, spoil={("reference", 2): slower(1.3)}, threshold_ms=threshold)
+    assert refused.value.reason == "disturbed"
+
+
+def _is_early(model, call, threshold):
+    seen = []
+    spoil = {("run", call): lambda burst: seen.append(burst.runs) or burst}
+    measured(model, spoil=spoil, threshold_ms=threshold)
+    return seen == [RULES.early_looks[0]]
