@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+DIGITS = 9
+"""Decimals to which volumes are compared: what differs by rounding only is equal, on every machine."""
 REFERENCE = 1.1
 """Where the hypervolume of a rank is measured from, when its best is at 0 and its worst at 1 in every objective."""
 
@@ -50,4 +52,4 @@ def by_contribution(front: Floats) -> NDArray[np.int64]:
     added = np.zeros(len(front))
     if front.shape[1] > 1:  # with one objective all rows are equal
         added[first] = moocore.hv_contributions(scaled[first], ref=np.full(front.shape[1], REFERENCE))
-    return np.argsort(-added, kind="stable")
+    return np.argsort(-added.round(DIGITS), kind="stable")
