@@ -58,11 +58,14 @@ def _calm(model: nn.Module) -> None:
     Short trainings on small sets hang for epochs at the loss of chance when the untrained network shouts: see
     Goyal et al., "Accurate, large minibatch SGD" (https://arxiv.org/abs/1706.02677), section 5.1, who start the last
     batch norm of a residual branch at 0. It is 0.1 here, because an exact 0 lets converters simplify the untrained
-    network to another graph than the trained one.
+    network to another graph than the trained one. Running means of exactly 0 would do the same where a batch norm
+    cannot be folded (NASNet); training replaces them before they are ever used.
     """
     for block in model.modules():
         if isinstance(block, InvertedResidual) and block.has_skip:
             nn.init.constant_(block.get_submodule("bn3").get_parameter("weight"), 0.1)
+        if isinstance(block, nn.BatchNorm2d):
+            nn.init.constant_(block.get_buffer("running_mean"), 0.001)
     classifier = model.get_submodule("classifier")
     nn.init.normal_(classifier.get_parameter("weight"), std=0.01)
     nn.init.zeros_(classifier.get_parameter("bias"))
