@@ -2,10 +2,10 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 
 import pytest
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -24,8 +24,15 @@ from search.tuning.scheduler import HalvingScheduler
 from search.tuning.worker import in_one_line, portable
 
 
-def test_the_first_signal_is_noted_and_the_second_acts_as_usual() -> None:
-    usual = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def usual() -> Iterator[Callable[[int, FrameType | None], None]]:
+    """Python's own answer to Ctrl-C, which a shell takes away from what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_signal_is_noted_and_the_second_acts_as_usual(usual: Callable[[int, FrameType | None], None]) -> None:
     with Interruption() as interruption:
         os.kill(os.getpid(), signal.SIGINT)
         assert interruption.came
