@@ -221,7 +221,7 @@ class Study:
         What is kept follows from the history alone, so a study that is resumed keeps the same.
         """
         finished = self._optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        if len(finished) < MOST:
+        if len(finished) < MOST or self._config.sampler.startup_trials > KEPT:  # TPE counts what it has
             return
         rng = np.random.default_rng([self._config.seed, len(self._outcomes)])
         smaller = optuna.create_study(directions=self._optuna.directions)

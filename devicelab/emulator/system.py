@@ -10,7 +10,6 @@ from devicelab.emulator.options import read_options
 from devicelab.emulator.phone import LAUNCHER, UPDATE
 from devicelab.emulator.shell import Call, Program
 
-TIMED_OUT = 124
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
