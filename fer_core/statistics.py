@@ -92,9 +92,10 @@ def macro_f1(counts: Counts) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """Bootstrap draws of macro-F1: of all subjects (draws,), and of each group (draws, g) in the order of *groups*."""
+    """Bootstrap draws: macro-F1 and accuracy of all subjects (draws,), and macro-F1 of each of *groups* (draws, g)."""
 
     macro_f1: Floats
+    accuracy: Floats
     groups: tuple[str, ...]
     group_f1: Floats
 
@@ -105,7 +106,7 @@ class Resampled:
 
 
 def bootstrap(counts: Counts, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Resampled:
-    """Draw macro-F1 from the cluster bootstrap: subjects with replacement, each with all of its images.
+    """Draw macro-F1 and accuracy from the cluster bootstrap: subjects with replacement, each with all of its images.
 
     *counts* is (s, 7, 7), *groups* (s,). Subjects are drawn within their group, so that every draw has the group sizes
     of the set (stratified bootstrap, Davison & Hinkley 1997, 3.2; clusters as units, Field & Welsh 2007). One draw
@@ -114,12 +115,14 @@ def bootstrap(counts: Counts, groups: ArrayLike, *, draws: int = DRAWS, seed: in
     names, member = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     features = np.zeros((len(counts), len(names), 2 * CLASSES), dtype=np.float32)
     features[np.arange(len(counts)), member] = _marginals(counts)
-    whole, parts = [], []
+    whole, right, parts = [], [], []
     for weights in _subject_weights(member, draws, np.random.default_rng(seed)):
         sums = (weights @ features.reshape(len(counts), -1)).reshape(len(weights), len(names), -1)
         parts.append(_f1(sums).mean(axis=-1))
-        whole.append(_f1(sums.sum(axis=1)).mean(axis=-1))
-    return Resampled(np.concatenate(whole), tuple(names.tolist()), np.concatenate(parts))
+        total = sums.sum(axis=1)
+        whole.append(_f1(total).mean(axis=-1))
+        right.append(_ratio(total[:, :CLASSES].sum(axis=1), total[:, CLASSES:].sum(axis=1)))
+    return Resampled(np.concatenate(whole), np.concatenate(right), tuple(names.tolist()), np.concatenate(parts))
 
 
 def jackknife_interval(counts: Counts, groups: ArrayLike) -> Interval:
