@@ -83,6 +83,27 @@ def run(study_toml: Path, studies: Path | None, trials: int | None) -> None:
 
 
 @cli.command()
+@click.argument("study_toml", type=click.Path(path_type=Path))
+@_studies_option
+@click.option("--like", metavar="STUDY", help="Take the times of stages from the ledger of this study.")
+@click.option("--cores", type=click.IntRange(min=1), help="Cores, or accelerators, at work; default: of this machine.")
+@_json_option
+def plan(*, study_toml: Path, studies: Path | None, like: str | None, cores: int | None, as_json: bool) -> None:
+    """Tell what the study that STUDY_TOML describes will take, before it takes anything.
+
+    The size of its space, which share of it keeps the constraints, compute, phones, disk and time, each with what it
+    rests on; training is measured here for some seconds. Example: fer-search plan examples/demo.toml
+    """
+    from search.config import StudyConfig
+    from search.plans import as_text, plan_of
+
+    config = StudyConfig.load(study_toml)
+    config.check_paths(study_toml)
+    found = plan_of(config, like=_record(StudyFolder.find(like, studies)) if like else None, cores=cores)
+    _answer(found.model_dump_json(indent=2) if as_json else as_text(found))
+
+
+@cli.command()
 @click.argument("study")
 @_studies_option
 @_trials_option

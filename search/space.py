@@ -8,6 +8,7 @@ of ``clusters``.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from fer_core.specs import ArchitectureSpec, CompressionSpec, DeploymentSpec, Tr
 from search.candidate import Candidate
 from search.config import Range, Setting, SpaceConfig, StudyConfig
 
-__all__ = ["Given", "SpaceConfig", "Suggests", "continuous", "covering_design", "size", "suggest"]
+__all__ = ["Drawn", "Given", "SpaceConfig", "Suggests", "continuous", "covering_design", "size", "suggest"]
 
 INTEGERS = frozenset({"epochs", "batch_size", "fine_tune_epochs"})
 RECIPE = (
@@ -73,6 +74,34 @@ class Given:
         """Return what was given for *name*."""
         self.asked[name] = float(self._params[name])
         return float(self.asked[name])
+
+
+class Drawn:
+    """Answers every question by chance, each value alike (each order of magnitude alike on a logarithmic scale)."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ANN401, ARG002
+        """Return one of *choices*."""
+        return choices[int(self._rng.integers(len(choices)))]
+
+    def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1, log: bool = False) -> int:  # noqa: ARG002
+        """Return an integer in [*low*, *high*]."""
+        return _int_at(float(self._rng.random()), low, high, step=step, log=log)
+
+    def suggest_float(
+        self,
+        name: str,  # noqa: ARG002
+        low: float,
+        high: float,
+        /,
+        *,
+        step: float | None = None,
+        log: bool = False,
+    ) -> float:
+        """Return a number in [*low*, *high*]."""
+        return _float_at(float(self._rng.random()), low, high, step=step, log=log)
 
 
 def suggest(trial: Suggests, config: StudyConfig) -> Candidate:
@@ -175,27 +204,31 @@ class _Probe:
         return next((choice for choice in reversed(choices) if choice != "none"), choices[0])
 
     def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1, log: bool = False) -> int:
-        def place(share: float) -> int:
-            if log:
-                return round(math.exp(math.log(low) + share * math.log(high / low)))
-            return low + step * min(int(share * ((high - low) // step + 1)), (high - low) // step)
-
-        self.ranges[name] = place
+        self.ranges[name] = partial(_int_at, low=low, high=high, step=step, log=log)
         return low
 
     def suggest_float(
         self, name: str, low: float, high: float, /, *, step: float | None = None, log: bool = False
     ) -> float:
-        def place(share: float) -> float:
-            if log:
-                return float(low * (high / low) ** share)
-            if step is None:
-                return low + share * (high - low)
-            steps = round((high - low) / step)
-            return round(low + step * min(int(share * (steps + 1)), steps), 12)
-
-        self.ranges[name] = place
+        self.ranges[name] = partial(_float_at, low=low, high=high, step=step, log=log)
         return low
+
+
+def _int_at(share: float, low: int, high: int, *, step: int, log: bool) -> int:
+    """Return the integer of a range below which *share* (from 0 to 1) of its values lie."""
+    if log:
+        return round(math.exp(math.log(low) + share * math.log(high / low)))
+    return low + step * min(int(share * ((high - low) // step + 1)), (high - low) // step)
+
+
+def _float_at(share: float, low: float, high: float, *, step: float | None, log: bool) -> float:
+    """Return the number of a range below which *share* (from 0 to 1) of its values lie."""
+    if log:
+        return float(low * (high / low) ** share)
+    if step is None:
+        return low + share * (high - low)
+    steps = round((high - low) / step)
+    return round(low + step * min(int(share * (steps + 1)), steps), 12)
 
 
 def _asked(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, Any]:
