@@ -224,9 +224,12 @@ class Budget(Spec):
 
 
 class SamplerConfig(Spec):
-    """Who proposes candidates, after ``startup_trials`` that cover the space evenly."""
+    """Who proposes candidates, after ``startup_trials`` that cover the space evenly.
 
-    name: Literal["tpe", "nsga2", "random"] = "tpe"
+    ``"staged"`` is a plan instead (``search.staged``); it has as many trials as it needs, at most ``budget.trials``.
+    """
+
+    name: Literal["tpe", "nsga2", "random", "staged"] = "tpe"
     startup_trials: Annotated[int, Field(ge=0)] = 10
 
 

@@ -18,7 +18,18 @@ from fer_core.specs import ArchitectureSpec, CompressionSpec, DeploymentSpec, Tr
 from search.candidate import Candidate
 from search.config import Range, Setting, SpaceConfig, StudyConfig
 
-__all__ = ["Drawn", "Given", "SpaceConfig", "Suggests", "continuous", "covering_design", "size", "suggest"]
+__all__ = [
+    "Drawn",
+    "Given",
+    "SpaceConfig",
+    "Suggests",
+    "asked",
+    "choices_of",
+    "continuous",
+    "covering_design",
+    "size",
+    "suggest",
+]
 
 INTEGERS = frozenset({"epochs", "batch_size", "fine_tune_epochs"})
 RECIPE = (
@@ -162,7 +173,14 @@ def covering_design(config: StudyConfig) -> tuple[dict[str, Any], ...]:
         columns[key] = [choices[index] for index in np.concatenate(rounds)[:trials]]
     for key, place in probe.ranges.items():
         columns[key] = [place((stratum + 0.5) / trials) for stratum in rng.permutation(trials)]
-    return tuple(_asked(config, {key: column[row] for key, column in columns.items()}) for row in range(trials))
+    return tuple(asked(config, {key: column[row] for key, column in columns.items()}) for row in range(trials))
+
+
+def choices_of(config: StudyConfig) -> tuple[dict[str, Sequence[Any]], tuple[str, ...]]:
+    """Return every key that varies by choices with its choices, and the keys that vary over a range."""
+    probe = _Probe()
+    suggest(probe, config)
+    return probe.choices, tuple(probe.ranges)
 
 
 def size(config: StudyConfig) -> float:
@@ -231,7 +249,7 @@ def _float_at(share: float, low: float, high: float, *, step: float | None, log:
     return round(low + step * min(int(share * (steps + 1)), steps), 12)
 
 
-def _asked(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, Any]:
+def asked(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of *params* that a candidate described by them is asked for."""
     given = Given(params)
     suggest(given, config)

@@ -41,6 +41,7 @@ from search.objectives import DIRECTIONS, ObjectiveName, Outcome
 from search.ranking import best_rows
 from search.record import StudyRecord, TrialAsked, TrialReported, TrialTold
 from search.space import covering_design, suggest
+from search.staged import Staged
 
 KEPT, MOST = 150, 200
 """Finished trials that TPE learns from: up to ``MOST``, of which ``KEPT`` are kept then. The time of a question grows
@@ -73,6 +74,7 @@ class Study:
         self._ledger = ledger
         self._optuna = optuna.create_study(directions=[DIRECTIONS[name] for name in config.objectives])
         self._design = covering_design(config)[: config.sampler.startup_trials]
+        self._plan = Staged(config) if config.sampler.name == "staged" else None
         self._live: dict[int, Trial] = {}
         self._first: dict[str, int] = {}  # candidate digest -> the first trial of that candidate
         self._outcomes: dict[int, Outcome] = {}
@@ -90,8 +92,14 @@ class Study:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget of trials is spent and every trial that was handed out is told."""
-        return self._asked >= self._config.budget.trials and not self._live
+        """Whether the budget of trials, or the plan, is spent and every trial that was handed out is told."""
+        return self._asked >= self._most and not self._live
+
+    @property
+    def _most(self) -> int:
+        """How many trials may be handed out, by what is known now."""
+        budget = self._config.budget.trials
+        return budget if self._plan is None else min(budget, self._plan.size(self._outcomes))
 
     def record(self) -> StudyRecord:
         """Return everything that is known about the study."""
@@ -110,7 +118,7 @@ class Study:
         """
         if self._reopened:
             return self._reopened.popleft()
-        while self._asked < self._config.budget.trials and not self._dry:
+        while self._asked < self._most and not self._dry:
             proposal = self._propose()
             if proposal is None:
                 self._dry = True
@@ -146,6 +154,9 @@ class Study:
 
     def _propose(self) -> tuple[Trial, Candidate] | None:
         """Return a proposal for the next trial: new if the sampler knows one, else known if nothing is running."""
+        if self._plan is not None:
+            params = self._plan.params(self._asked, self._outcomes)
+            return None if params is None else self._planned(params)
         for attempt in range(ATTEMPTS):
             trial = self._ask_optuna(attempt)
             candidate = suggest(trial, self._config)
@@ -173,6 +184,10 @@ class Study:
         self._optuna.sampler = _sampler(settings, seed=0)
         self._optuna.enqueue_trial(params)
         return self._optuna.ask()
+
+    def _planned(self, params: dict[str, Any]) -> tuple[Trial, Candidate]:
+        trial = self._given(params)
+        return trial, suggest(trial, self._config)
 
     def _replay(self, asked: TrialAsked) -> None:
         if asked.number != self._asked:
@@ -272,5 +287,5 @@ def _sampler(settings: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
             return optuna.samplers.TPESampler(n_startup_trials=settings.startup_trials, seed=seed, multivariate=True)
         case "nsga2":
             return optuna.samplers.NSGAIISampler(population_size=max(2, settings.startup_trials), seed=seed)
-        case "random":
+        case _:  # "random"; a plan ("staged") asks no sampler
             return optuna.samplers.RandomSampler(seed=seed)
