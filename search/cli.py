@@ -5,6 +5,7 @@ nor Ray nor Optuna. Answers go to stdout, progress and errors to stderr. Exit co
 2 wrong usage or configuration, 3 nothing to show yet, 130 interrupted.
 """
 
+import functools
 import json
 import logging
 import tempfile
@@ -17,7 +18,7 @@ import click
 from rich.console import Console, RenderableType
 
 from devicelab.errors import DeviceLabError
-from fer_core.data.sources import Layout
+from fer_core.data.sources import DataSource, Layout
 from fer_core.errors import FerError
 from search.errors import NothingToShow, SearchError
 from search.folder import StudyFolder
@@ -52,6 +53,17 @@ def _trials_option[F: Callable[..., Any]](command: F) -> F:
     return click.option(
         "--trials", type=click.IntRange(min=1), help="Hand out at most this many trials in all; default: the budget."
     )(command)
+
+
+def _faces_options[F: Callable[..., Any]](*, required: bool) -> Callable[[F], F]:
+    layout = click.Choice(get_args(Layout))
+    options = (
+        click.option("--data", required=required, type=click.Path(path_type=Path), help="Folder of labelled faces."),
+        click.option("--layout", type=layout, default="cafe", show_default=True, help="How DIR names its faces."),
+        click.option("--split", default="train", show_default=True, help="Which official split, or all."),
+        click.option("--subject-pattern", help="Regular expression with (?P<subject>...), for a folders layout."),
+    )
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -199,29 +211,17 @@ def report(study: str, studies: Path | None, opened: bool) -> None:
 
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of labelled faces.")
-@click.option(
-    "--layout",
-    type=click.Choice(get_args(Layout)),
-    default="cafe",
-    show_default=True,
-    help="How DIR names its faces.",
-)
-@click.option("--split", default="train", show_default=True, help="Which official split, or all.")
-@click.option("--subject-pattern", help="Regular expression with (?P<subject>...), for a folders layout.")
+@_faces_options(required=True)
 @_json_option
 def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: str | None, as_json: bool) -> None:
     """Score the file MODEL (.tflite) on the faces in a folder, as a study does; F1 to the last digit."""
     from fer_core.data.loading import load_faces
-    from fer_core.data.sources import DataSource
     from fer_core.scoring import input_size_of
     from fer_core.scoring import score as score_faces
     from search.status import scores_table
     from search.tables import SYNTHETIC
-    from search.toml import validated
 
-    options = {"layout": layout, "path": data, "split": split, "subject_pattern": subject_pattern}
-    source = validated(DataSource, options, Path("score"))
+    source = _source("score", data, layout, split, subject_pattern)
     with tempfile.TemporaryDirectory(prefix="fer-search-") as cache:
         faces = load_faces([source], input_size_of(model), Path(cache))
         card = score_faces(model, faces)
@@ -242,31 +242,45 @@ def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: 
 
 
 @cli.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=Path("faces"),
-    show_default=True,
-    help="Folder that fer-data render wrote, or a TOML file with the [data] of a study.",
-)
-@click.option("--quick", is_flag=True, help="64 px, few epochs, from scratch: under 30 minutes on 2 cores.")
-@click.option("--name", help="Name of the study; default paper, or paper-quick.")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@_faces_options(required=False)
 @_studies_option
-def paper(*, data: Path, quick: bool, name: str | None, studies: Path | None) -> None:
-    """Run the study of Banerjee et al. (2023) on your data and write its tables beside the published figures.
+@_json_option
+def compare(
+    *,
+    first: str,
+    second: str,
+    data: Path | None,
+    layout: str,
+    split: str,
+    subject_pattern: str | None,
+    studies: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare two models on the same faces: A minus B, with intervals over children and McNemar's p.
 
-    Five networks for three populations, then the best one compressed in every way. Ctrl-C, then the same command
-    again, goes on.
+    A and B are each a .tflite, a folder that export wrote, or STUDY:TRIAL. Trials are judged by the faces of their
+    study unless --data names others; two models that different faces judge are refused.
 
-    Example: fer-data render faces && fer-search paper --quick --data faces
+    Example: fer-search compare demo:19 demo:13
     """
-    from search.paper.form import study_folder
-    from search.paper.page import write
+    from search.comparing import as_text, contest, contestant
 
-    folder = study_folder(name or ("paper-quick" if quick else "paper"), data, studies, quick=quick)
-    folder.config.check_paths(folder.config_path)
-    _drive(folder)
-    click.echo(write(_record(folder), folder))
+    source = None if data is None else _source("compare", data, layout, split, subject_pattern)
+    found, synthetic = contest(*(contestant(text, source, studies) for text in (first, second)))
+    if as_json:
+        parts = {name: it.model_dump(mode="json") for name, it in found.items()}
+        click.echo(json.dumps({"first": first, "second": second, "synthetic_faces": synthetic, **parts}, indent=2))
+        return
+    click.echo(as_text(first, second, found, synthetic=synthetic))
+
+
+def _source(command: str, data: Path, layout: str, split: str, subject_pattern: str | None) -> DataSource:
+    from search.toml import validated
+
+    options = {"layout": layout, "path": data, "split": split, "subject_pattern": subject_pattern}
+    return validated(DataSource, options, Path(command))
 
 
 def _record(folder: StudyFolder) -> StudyRecord:

@@ -54,6 +54,25 @@ def provenance_of(record: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     }
 
 
+def model_of(record: StudyRecord, trial: TrialRecord, artifacts: Path) -> Path:
+    """Return the .tflite of *trial*, intact. *artifacts* is where the study keeps its files.
+
+    Raises:
+        StudyError: the trial is not complete, or its .tflite is gone or altered.
+    """
+    outcome = trial.outcome
+    if outcome is None or outcome.state != "complete" or outcome.artifact is None:
+        reason = f": {outcome.reason}" if outcome and outcome.reason else ""
+        raise StudyError(
+            f"{record.opened.name}: trial {trial.number} is {trial.state}{reason}; only complete ones are exported"
+        )
+    model = outcome.artifact.path if outcome.artifact.path.is_absolute() else artifacts / outcome.artifact.path
+    if not model.is_file() or sha256_of(model) != outcome.artifact.digest:
+        what = "was altered" if model.is_file() else "is gone"
+        raise StudyError(f"{model}: the file of trial {trial.number} {what}; resume the study to make it again")
+    return model
+
+
 def export(record: StudyRecord, number: int, target: Path, artifacts: Path) -> Path:
     """Write trial *number* into the folder *target* and return it. *artifacts* is where the study keeps its files.
 
@@ -61,16 +80,7 @@ def export(record: StudyRecord, number: int, target: Path, artifacts: Path) -> P
         StudyError: no such trial, it is not complete, its .tflite is gone or altered, or *target* is not empty.
     """
     trial = trial_of(record, number)
-    outcome = trial.outcome
-    if outcome is None or outcome.state != "complete" or outcome.artifact is None:
-        reason = f": {outcome.reason}" if outcome and outcome.reason else ""
-        raise StudyError(
-            f"{record.opened.name}: trial {number} is {trial.state}{reason}; only complete ones are exported"
-        )
-    model = outcome.artifact.path if outcome.artifact.path.is_absolute() else artifacts / outcome.artifact.path
-    if not model.is_file() or sha256_of(model) != outcome.artifact.digest:
-        what = "was altered" if model.is_file() else "is gone"
-        raise StudyError(f"{model}: the file of trial {number} {what}; resume the study to make it again")
+    model = model_of(record, trial, artifacts)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StudyError(f"{target}: is there and not empty; name a new folder")
     try:
