@@ -9,6 +9,7 @@ References:
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, 13 (percentile intervals).
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -125,6 +126,23 @@ def differences(
         right,
         _difference(_gap(first, labels, large), _gap(second, labels, large), one.gap(large) - two.gap(large)),
     )
+
+
+def mean_difference(
+    pairs: Sequence[tuple[Counts, Counts]], groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """Return the mean over *pairs* of the difference of macro-F1, first minus second, as ``differences`` does.
+
+    One draw of subjects serves all pairs. The interval is about other subjects, not about other pairs of models.
+    """
+    labels = np.asarray(groups, dtype=np.str_)
+    found = [macro_f1(first.sum(axis=0)) - macro_f1(second.sum(axis=0)) for first, second in pairs]
+    drawn = [
+        bootstrap(first, labels, draws=draws, seed=seed).macro_f1
+        - bootstrap(second, labels, draws=draws, seed=seed).macro_f1
+        for first, second in pairs
+    ]
+    return Difference(value=float(np.mean(found)), interval=interval(np.mean(drawn, axis=0)))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -276,6 +276,34 @@ def compare(
     click.echo(as_text(first, second, found, synthetic=synthetic))
 
 
+@cli.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("faces"),
+    show_default=True,
+    help="Folder that fer-data render wrote, or a TOML file with the [data] of a study.",
+)
+@click.option("--quick", is_flag=True, help="64 px, few epochs, from scratch: under 30 minutes on 2 cores.")
+@click.option("--name", help="Name of the study; default paper, or paper-quick.")
+@_studies_option
+def paper(*, data: Path, quick: bool, name: str | None, studies: Path | None) -> None:
+    """Run the study of Banerjee et al. (2023) on your data and write its tables beside the published figures.
+
+    Five networks for three populations, then the best one compressed in every way. Ctrl-C, then the same command
+    again, goes on.
+
+    Example: fer-data render faces && fer-search paper --quick --data faces
+    """
+    from search.paper.form import study_folder
+    from search.paper.page import write
+
+    folder = study_folder(name or ("paper-quick" if quick else "paper"), data, studies, quick=quick)
+    folder.config.check_paths(folder.config_path)
+    _drive(folder)
+    click.echo(write(_record(folder), folder))
+
+
 def _source(command: str, data: Path, layout: str, split: str, subject_pattern: str | None) -> DataSource:
     from search.toml import validated
 

@@ -86,3 +86,13 @@ def test_other_images_are_refused():
     _, counts = statistics.subject_confusions(labels, first, subjects)
     with pytest.raises(DataError, match="same images"):
         comparison.differences(counts, np.roll(counts, 1, axis=0), groups[::8])
+
+
+def test_the_mean_over_pairs_draws_the_same_children_for_all():
+    labels, first, second, subjects, groups = example(5, skill=(0.8, 0.7))
+    one, two = (statistics.subject_confusions(labels, predicted, subjects)[1] for predicted in (first, second))
+    each = groups[::8]
+    alone = comparison.differences(one, two, each, draws=500)[0]
+    assert comparison.mean_difference([(one, two)] * 3, each, draws=500) == alone
+    both = comparison.mean_difference([(one, two), (two, one)], each, draws=500)
+    assert (both.value, both.interval.low, both.interval.high) == pytest.approx((0, 0, 0))
