@@ -105,11 +105,15 @@ class LabClient:
             ServiceError: the service stayed away.
             DeviceLabError: what the service answered, in its own class.
         """
-        return self._walk(asking(Ask("GET", path, query=query), self._patience))
+        return self.ask(Ask("GET", path, query=query))
 
     def post(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401
         """Send *body* to *path* and return the decoded JSON of the answer; raises what :meth:`get` raises."""
-        return self._walk(asking(Ask("POST", path, body=body), self._patience))
+        return self.ask(Ask("POST", path, body=body))
+
+    def ask(self, ask: Ask) -> Any:  # noqa: ANN401
+        """Return the decoded JSON that answers *ask*; raises what :meth:`get` raises."""
+        return self._walk(asking(ask, self._patience))
 
     def _walk[Result](self, talk: Talk[Result]) -> Result:
         answer: Answer | None = None
@@ -129,6 +133,9 @@ class LabClient:
         import httpx2
 
         try:
+            if ask.into is not None:
+                with self._http.stream(ask.method, ask.path, params=ask.query, timeout=ask.seconds) as response:
+                    return _kept(response, ask.into)
             if ask.file is not None:
                 with _opened(ask.file) as file:
                     chunks = iter(lambda: file.read(_CHUNK), b"")
@@ -257,6 +264,17 @@ def _answer(response: "httpx2.Response") -> Answer:
         return Answer(response.status_code, response.json())
     except ValueError:
         return Answer(response.status_code, response.text[:500] or response.reason_phrase)
+
+
+def _kept(response: "httpx2.Response", path: Path) -> Answer:
+    """Write a good *response* to *path*, as it arrives."""
+    if response.status_code >= 400:
+        response.read()
+        return _answer(response)
+    with path.open("wb") as file:
+        for chunk in response.iter_bytes(_CHUNK):
+            file.write(chunk)
+    return Answer(response.status_code, None)
 
 
 def _reason(error: Exception) -> str:

@@ -14,17 +14,17 @@ Action = Literal["drain", "undrain", "quarantine", "recalibrate", "retire", "rel
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """A phone as the lab's configuration has it. *embedded*: its worker lives in the lab's own process."""
+    """A phone as the lab's configuration or its agent has it. *fresh*: whoever held its lease before is gone."""
 
     device: Device
     host: str = "local"
     room: str = "local"
-    embedded: bool = True
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The lab opens with these phones; leases of embedded ones ended with the process that held them."""
+    """The lab opens with these phones; leases of fresh ones ended with the process that held them."""
 
     devices: tuple[Enrolled, ...]
     version: str = ""

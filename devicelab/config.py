@@ -111,12 +111,13 @@ class ScheduleSection(Value):
 class LabConfig(Value):
     """A lab: its phones, its schedule, and its leases.
 
+    ``devices = []`` is a lab whose phones all hang on other hosts (``fer-lab agent``).
     A lease lives ``lease_seconds`` beyond its holder's last heartbeat, one every ``heartbeat_seconds``. ``tokens`` is
     the file of the service's tokens. A request waits ``patience_seconds`` for a lab in which no
     phone works. ``wait_for_operator``: requests whose phones all wait for a person wait too.
     """
 
-    devices: Annotated[tuple[PhoneConfig, ...], Field(min_length=1)]
+    devices: tuple[PhoneConfig, ...]
     lease_seconds: Seconds = 30.0
     heartbeat_seconds: Seconds = 10.0
     reference_blocks: Annotated[int, Field(ge=1)] = 20
@@ -163,6 +164,8 @@ class LabConfig(Value):
         Raises:
             ConfigError: *devices* is below 1 or *seed* below 0.
         """
+        if devices < 1:
+            raise ConfigError(f"simulated lab: devices must be 1 or more, not {devices}")
         names = [f"moto-g6-{number}" for number in range(1, devices + 1)]
         try:
             return cls(devices=tuple(SimulatedPhone(name=name, seed=seed) for name in names))

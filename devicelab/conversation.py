@@ -29,12 +29,16 @@ _AGAIN = {429, 502, 503, 504}
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One HTTP request: *file* is sent as it is, *body* as JSON; *seconds* until it counts as lost."""
+    """One HTTP request: *file* is sent as it is, *body* as JSON; *seconds* until it counts as lost.
+
+    *into*: a good answer is no JSON but the content of that file (``LabClient`` only).
+    """
 
     method: Literal["GET", "PUT", "POST"]
     path: str
     body: dict[str, Any] | None = None
     file: Path | None = None
+    into: Path | None = None
     query: dict[str, str] = field(default_factory=dict)
     seconds: float = SHORT_SECONDS
 

@@ -82,7 +82,8 @@ _TABLE = (
     Fault("F25", "output cut off, not a number, or not as many runs as asked", "phone"),
     Fault("F26", "two phones with one serial number, or USB debugging was switched off", "operator", False, None),
     Fault("F27", "background work keeps disturbing the phone", "phone", rung=Rung.REBOOT),
+    Fault("F28", "the process that speaks to the phone died, or did not get its work", "ours"),
 )
 
 FAULTS: MappingProxyType[str, Fault] = MappingProxyType({fault.id: fault for fault in _TABLE})
-"""All faults by their id, ``"F0"`` (unknown) to ``"F27"``."""
+"""All faults by their id, ``"F0"`` (unknown) to ``"F28"``."""

@@ -164,7 +164,7 @@ class Lab:
         devices = [driver.device for driver in self._drivers.values()]
         platforms = list(dict.fromkeys(device.platform for device in devices if selector.matches(device)))
         if not platforms:
-            names = ", ".join(device.name for device in devices)
+            names = ", ".join(device.name for device in devices) or "no phones of its own"
             raise NoDeviceError(f"no device matches {selector}; this lab has {names}")
         return platforms
 

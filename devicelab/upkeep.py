@@ -40,9 +40,15 @@ DUTIES: dict[State, ev.Duty] = {
 
 
 def opened(draft: Draft, command: cmd.Open) -> None:
-    """Take note of the lab's phones; those whose worker died with the last process start over where they were."""
+    """Take note of the lab's phones; those whose worker died with the last process start over where they were.
+
+    What was under way on a phone that is there no more is over, so that its request can go to another one.
+    """
     names = tuple(one.device.name for one in command.devices)
     draft.emit(ev.LabStarted(version=command.version, devices=names))
+    for phone in list(draft.state.phones.values()):
+        if not phone.present and phone.lease is not None:
+            _drop(draft, phone, "it is gone")
     for one in command.devices:
         name = one.device.name
         known = draft.state.phones.get(name)
@@ -50,7 +56,7 @@ def opened(draft: Draft, command: cmd.Open) -> None:
         if known is None or changed or (known.host, known.room) != (one.host, one.room):
             draft.emit(ev.PhoneSeen(device=one.device, host=one.host, room=one.room))
         phone = draft.state.phones[name]
-        if phone.lease is not None and one.embedded:
+        if phone.lease is not None and one.fresh:
             _drop(draft, phone, "its holder died")
         if phone.state is State.DISCOVERED:
             _begin(draft, phone, State.PREPARING, "found")

@@ -1,12 +1,24 @@
 """``fer-lab``: the operators' command. Each module holds the commands for one kind of work and adds them to ``cli``."""
 
-from devicelab.cli import doctoring, emulating, keeping, looking, measuring, operating, serving, simulating, tokens
+from devicelab.cli import (
+    doctoring,
+    emulating,
+    hosting,
+    keeping,
+    looking,
+    measuring,
+    operating,
+    serving,
+    simulating,
+    tokens,
+)
 from devicelab.cli.root import cli
 
 __all__ = [
     "cli",
     "doctoring",
     "emulating",
+    "hosting",
     "keeping",
     "looking",
     "main",

@@ -1,6 +1,6 @@
 """What the routes need from the lab: the seam between HTTP and the coordinator."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,8 +88,11 @@ class Desk(Protocol):
         """Return the name of the host that the phone *device* hangs on, "" if there is no such phone."""
         ...
 
-    async def arrive(self, host: str, room: str, devices: Sequence[Device]) -> None:
-        """Let exactly these phones hang on *host*, whose agent has come (back); phones that it had before are gone."""
+    async def arrive(self, host: str, room: str, devices: Sequence[Device], fresh: Collection[str] = ()) -> None:
+        """Let exactly these phones hang on *host*; phones that it had before are gone.
+
+        *fresh* names those whose worker is new: what they were at under a lease is over.
+        """
         ...
 
     async def claim(self, host: str, seconds: float) -> tuple[Order, ...]:

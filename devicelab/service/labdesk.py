@@ -1,7 +1,7 @@
 """The desk of a real lab: the writer's thread behind it, view and reader beside it, those who wait before it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,14 +172,15 @@ class LabDesk:
         phone = self._projection.phone(device)
         return phone.host if phone is not None else ""
 
-    async def arrive(self, host: str, room: str, devices: Sequence[Device]) -> None:
+    async def arrive(self, host: str, room: str, devices: Sequence[Device], fresh: Collection[str] = ()) -> None:
         """See ``Desk.arrive``."""
         taken = {device.name for device in devices if self.host_of(device.name) not in {"", host}}
         if taken:
             raise ConfigError(
                 f"{', '.join(sorted(taken))}: on another host already; an operator retires it there first"
             )
-        arrived = tuple(Enrolled(device, host=host, room=room, embedded=False) for device in devices)
+        self._mail.dismiss(host)
+        arrived = tuple(Enrolled(one, host=host, room=room, fresh=one.name in fresh) for one in devices)
         await asyncio.wrap_future(self._writer.tell(cmd.Open(self._enrolled(arrived, host))))
 
     async def claim(self, host: str, seconds: float) -> tuple[Order, ...]:
@@ -213,7 +214,7 @@ class LabDesk:
         coordinator = self._coordinator
         phones = coordinator.state.phones.values() if coordinator is not None else ()
         elsewhere = tuple(
-            Enrolled(phone.device, host=phone.host, room=phone.room, embedded=False)
+            Enrolled(phone.device, host=phone.host, room=phone.room, fresh=False)
             for phone in phones
             if phone.present and phone.device.name not in self._here and phone.host != host
         )

@@ -14,9 +14,9 @@ from devicelab.events import Row
 from devicelab.lab import enrolled
 from devicelab.protocols import Clock, FastClock, SystemClock
 from devicelab.service.labdesk import Lab, LabDesk
-from devicelab.service.workers import Workers
 from devicelab.service.writer import Core
 from devicelab.store import Store
+from devicelab.workers import Workers
 
 
 def desk_for(config: LabConfig, store_path: Path, speed: float = 1.0) -> LabDesk:

@@ -24,7 +24,7 @@ from devicelab.drivers.appium.benchmark import run_app, run_native
 from devicelab.drivers.appium.condition import COMMAND, read_health
 from devicelab.drivers.appium.failures import failure
 from devicelab.drivers.appium.identity import read_platform
-from devicelab.drivers.appium.server import AppiumServer
+from devicelab.drivers.appium.server import Host
 from devicelab.drivers.appium.session import AppiumSession, capabilities
 from devicelab.errors import DeviceError, HostError, WorkloadError
 from devicelab.faults import FAULTS, Rung
@@ -62,7 +62,7 @@ class AppiumDriver:
         DeviceError, HostError: it is not there, or lacks the benchmark of its route.
     """
 
-    def __init__(self, phone: AppiumPhone, server: AppiumServer, clock: Clock) -> None:
+    def __init__(self, phone: AppiumPhone, server: Host, clock: Clock) -> None:
         self._phone = phone
         self._server = server
         self._clock = clock

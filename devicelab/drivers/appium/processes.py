@@ -3,7 +3,8 @@
 Appium starts adb, adb starts a server that leaves its parent, and ``adb logcat`` and ``adb shell am instrument``
 outlive an Appium that was killed. None of them can be found by its parent, and ending processes by name would end other
 people's. So each is started with ``FER_LAB_OWNER=<pid>-<start>`` of the lab process it works for; nothing without
-that mark is ever touched, and what is marked with a process that no longer lives is an orphan.
+that mark is ever touched, and what is marked with a process that no longer lives is an orphan. A worker of that process
+has a slash behind the mark (``WORKER``): an orphan as the others, but it does not end with Appium.
 """
 
 import os
@@ -12,6 +13,7 @@ from collections.abc import Callable
 import psutil
 
 MARK = "FER_LAB_OWNER"
+WORKER = "/worker"
 GRACE_SECONDS = 3.0
 
 
@@ -22,7 +24,7 @@ def my_mark() -> str:
 
 def owner_lives(mark: str) -> bool:
     """Whether the process that *mark* names is still there."""
-    pid, _, start = mark.partition("-")
+    pid, _, start = mark.removesuffix(WORKER).partition("-")
     try:
         return f"{psutil.Process(int(pid)).create_time():.2f}" == start
     except (psutil.Error, ValueError):

@@ -17,6 +17,7 @@ import sys
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Protocol
 
 from devicelab.drivers.appium.adb import Adb
 from devicelab.drivers.appium.processes import MARK, end_marked, end_orphans, my_mark
@@ -31,13 +32,47 @@ logger = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 """A cold start takes 2 to 5 s on two cores; the rest is for machines under load."""
 ANSWER_SECONDS = 5.0
+HUNG_SECONDS = 30.0
+"""A server that lives and does not answer for so long is started anew by ``keep``: a busy machine takes over 5 s."""
+
+
+class Host(Protocol):
+    """What a driver needs of the computer that its phone hangs on."""
+
+    @property
+    def reference(self) -> Path:
+        """The file of the reference network."""
+        ...
+
+    def adb(self, port: int) -> Adb:
+        """Return the adb of this lab for the adb server on *port*."""
+        ...
+
+    def url(self) -> str:
+        """Return the address of an Appium server that answers.
+
+        Raises:
+            HostError: there is none.
+        """
+        ...
+
+    def acquire(self) -> None:
+        """Say that one more phone uses the server."""
+        ...
+
+    def release(self) -> None:
+        """Say that a phone uses it no more."""
+        ...
 
 
 class AppiumServer:
     """The server's processes, for several threads; see the module."""
 
-    def __init__(self, tools: Toolbox, clock: Clock, folder: Path) -> None:
-        """Keep the server's words in ``folder/appium.log`` and the reference network in ``folder/reference.tflite``."""
+    def __init__(self, tools: Toolbox, clock: Clock, folder: Path, port: int = 0) -> None:
+        """Keep the server's words in ``folder/appium.log`` and the reference network in ``folder/reference.tflite``.
+
+        It listens on *port*; 0 is any free one, another one at every start.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.tools = tools
         self.log = folder / "appium.log"
@@ -48,7 +83,8 @@ class AppiumServer:
         self._mark = my_mark()
         self._lock = threading.Lock()
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._port = 0
+        self._port = self._fixed = port
+        self._answered = 0.0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,6 +111,20 @@ class AppiumServer:
                 self._start()
             return f"http://127.0.0.1:{self._port}"
 
+    def keep(self) -> None:
+        """Start a server anew that has ended, or has not answered for ``HUNG_SECONDS``.
+
+        Raises:
+            HostError: it does not answer within a minute.
+        """
+        with self._lock:
+            lives = self._keeper is not None and self._keeper.poll() is None
+            if lives and self._answers():
+                self._answered = self._clock.now()
+            elif not lives or self._clock.now() - self._answered > HUNG_SECONDS:
+                self._start()
+                self._answered = self._clock.now()
+
     def acquire(self) -> None:
         """Say that one more phone uses the server."""
         with self._lock:
@@ -93,7 +143,7 @@ class AppiumServer:
             logger.warning("Appium's server is gone; starting another")
         self._stop()
         end_orphans()
-        self._port = free_port()
+        self._port = self._fixed or free_port()
         command = [
             str(self.tools.node),
             str(self.tools.appium),
@@ -130,11 +180,16 @@ class AppiumServer:
         end_marked(self._mark, spare_adb_server=True)
 
     def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/status", timeout=ANSWER_SECONDS) as answer:
-                return bool(json.load(answer)["value"]["ready"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        return answers(self._port)
+
+
+def answers(port: int) -> bool:
+    """Whether an Appium server that is ready answers on *port* of loopback."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=ANSWER_SECONDS) as answer:
+            return bool(json.load(answer)["value"]["ready"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def free_port() -> int:

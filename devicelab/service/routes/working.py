@@ -28,10 +28,14 @@ MAX_REPORT_BYTES = 1 << 20
 
 
 class Arrival(Value):
-    """The phones that a host has now, and the room that it stands in."""
+    """The phones that a host has now, and the room that it stands in.
+
+    *fresh* names those whose worker has just started: what they were at before is over.
+    """
 
     devices: Annotated[tuple[Device, ...], Field(max_length=256)]
     room: Name = "local"
+    fresh: Annotated[frozenset[Name], Field(max_length=256)] = frozenset()
 
 
 class ReadReport(Value):
@@ -47,6 +51,7 @@ class FailedReport(Value):
     message: Annotated[str, Field(max_length=2000)]
     fault: Annotated[str, Field(pattern=r"^F[0-9]{1,2}H?$")] = "F0"
     workload: bool = False
+    reason: Annotated[str, Field(pattern=r"^[a-z]{0,20}$")] = ""
 
 
 class DoneReport(Value):
@@ -71,7 +76,7 @@ def working(desk: Desk, guard: Guard, uploads: Uploads) -> APIRouter:
 
     @router.post("/agent/hello")
     async def hello(arrival: Arrival, who: Annotated[Grant, agent]) -> dict[str, int]:
-        await desk.arrive(who.name, arrival.room, arrival.devices)
+        await desk.arrive(who.name, arrival.room, arrival.devices, arrival.fresh)
         return {"devices": len(arrival.devices)}
 
     @router.post("/agent/claim")
@@ -115,7 +120,7 @@ def reporting(desk: Desk, guard: Guard) -> APIRouter:
 
     @router.post("/{token}/failed")
     async def failed(device: phone, token: int, report: FailedReport) -> dict[str, int]:
-        return await desk.tell(cmd.Failed(device, token, report.message, report.fault, report.workload))
+        return await desk.tell(cmd.Failed(device, token, report.message, report.fault, report.workload, report.reason))
 
     @router.post("/{token}/done")
     async def done(device: phone, token: int, report: DoneReport) -> dict[str, int]:

@@ -67,7 +67,7 @@ class LabMachine(RuleBasedStateMachine):
     def start(self):
         self.store = Store(self.path, durable=False)
         self.coordinator = Coordinator(self.store, POLICY)
-        devices = tuple(Enrolled(Device(name=name, platform=PLATFORM), host="h", embedded=False) for name in NAMES)
+        devices = tuple(Enrolled(Device(name=name, platform=PLATFORM), host="h", fresh=False) for name in NAMES)
         self.tell(Open(devices))
 
     def tell(self, command):

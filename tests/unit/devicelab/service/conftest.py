@@ -97,8 +97,8 @@ class RememberingDesk:
     def host_of(self, device):
         return self.phones[device].host if device in self.phones else ""
 
-    async def arrive(self, host, room, devices):
-        self.arrived = (host, room, [device.name for device in devices])
+    async def arrive(self, host, room, devices, fresh=()):
+        self.arrived = (host, room, [device.name for device in devices], set(fresh))
 
     async def claim(self, host, seconds):
         return ()

@@ -18,9 +18,9 @@ def own(desk, of):
 
 def test_an_agent_brings_its_phones(web, of, desk):
     platform = {"product": "Moto G6", "os_build": "Android 9", "runtime": "TFLite", "source": "phone"}
-    arrival = {"devices": [{"name": "ZY22", "platform": platform}], "room": "attic"}
+    arrival = {"devices": [{"name": "ZY22", "platform": platform}], "room": "attic", "fresh": ["ZY22"]}
     assert web.post("/api/v1/agent/hello", json=arrival, headers=of("agent")).json() == {"devices": 1}
-    assert desk.arrived == ("some-agent", "attic", ["ZY22"])
+    assert desk.arrived == ("some-agent", "attic", ["ZY22"], {"ZY22"})
     assert web.post("/api/v1/agent/claim?wait=0", headers=of("agent")).json() == []
 
 
@@ -30,6 +30,7 @@ def test_an_agent_brings_its_phones(web, of, desk):
         ("started", None, cmd.Started("moto-g6-1", 7)),
         ("heartbeat", None, cmd.Heartbeat("moto-g6-1", 7)),
         ("failed", {"message": "hot", "fault": "F19"}, cmd.Failed("moto-g6-1", 7, "hot", "F19")),
+        ("failed", {"message": "hot", "reason": "hot"}, cmd.Failed("moto-g6-1", 7, "hot", reason="hot")),
         ("failed", {"message": "bad op", "workload": True}, cmd.Failed("moto-g6-1", 7, "bad op", "F0", workload=True)),
     ],
 )

@@ -1,4 +1,4 @@
-"""Workers of the phones that hang on the service's own machine: a thread each, so that one that hangs stops none."""
+"""Workers of phones in a service or an agent: a thread each, so that one that hangs stops none."""
 
 import logging
 import queue
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from devicelab.commands import Command, Enrolled, Heartbeat, Order, Outcome
-from devicelab.errors import DeviceLabError, LeaseError, StoreError
+from devicelab.errors import DeviceLabError, LeaseError, ServiceError, StoreError
 from devicelab.protocols import Clock, Driver
 from devicelab.worker import work
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 type Tell = Callable[[Command], Future[Outcome]]
 RETRY_SECONDS = 1.0
-"""How long a worker waits before it tells again what could not be written (a full disk)."""
+"""How long a worker waits before it tells again what could not be written (a full disk), or was not heard."""
 
 
 class Workers:
@@ -82,7 +82,7 @@ class Workers:
         while not self._stopped.is_set() and self._tell is not None:
             try:
                 self._tell(command).result()
-            except StoreError as error:
+            except (StoreError, ServiceError) as error:
                 logger.warning("told again in a moment: %s", error)
                 self._stopped.wait(RETRY_SECONDS)
             else:
