@@ -161,6 +161,48 @@ def test_an_agent_works_under_its_lease(at_desk, submission, model):
     assert at_desk(scene) == ("far", "calibrate")
 
 
+def test_what_a_new_worker_finds_is_over_and_what_is_gone_goes_elsewhere(at_desk):
+    async def scene(desk):
+        away, other = (Device(name=name, platform=AWAY) for name in ("away", "other"))
+        await desk.arrive("far", "attic", [away, other])
+        first = {order.lease.device: order.lease.token for order in await desk.claim("far", 5)}
+        await desk.arrive("far", "attic", [away, other])
+        assert await desk.claim("far", 0.01) == ()
+        await desk.arrive("far", "attic", [away, other], {"away"})
+        (again,) = await desk.claim("far", 5)
+        assert (again.lease.device, again.duty) == ("away", "prepare")
+        assert again.lease.token > first["away"]
+        with pytest.raises(LeaseError, match="no longer holds"):
+            await desk.tell(cmd.Heartbeat("away", first["away"]))
+        await desk.arrive("far", "attic", [away])
+        with pytest.raises(LeaseError, match="no longer holds"):
+            await desk.tell(cmd.Heartbeat("other", first["other"]))
+        return await desk.tell(cmd.Heartbeat("away", again.lease.token))
+
+    assert at_desk(scene)["seq"] > 0
+
+
+def test_orders_go_to_the_agent_that_lives(at_desk):
+    async def scene(desk):
+        dead = asyncio.create_task(desk.claim("far", 50))
+        await asyncio.sleep(0)
+        await desk.arrive("far", "attic", [Device(name="away", platform=AWAY)], {"away"})
+        return await dead, await desk.claim("far", 5)
+
+    dead, living = at_desk(scene)
+    assert dead == ()
+    assert [order.duty for order in living] == ["prepare"]
+
+
+def test_a_lab_may_have_no_phones_of_its_own(at_desk):
+    async def scene(desk):
+        await desk.arrive("far", "attic", [Device(name="away", platform=AWAY)])
+        return await desk.claim("far", 5)
+
+    (order,) = at_desk(scene, LabConfig(devices=()))
+    assert order.lease.device == "away"
+
+
 async def healthy(desk):
     await ready(desk)
     return desk.view().phones[0].health
