@@ -22,6 +22,7 @@ from devicelab.drivers.appium import reference
 from devicelab.drivers.appium.adb import AdbError
 from devicelab.drivers.appium.benchmark import run_app, run_native
 from devicelab.drivers.appium.condition import COMMAND, read_health
+from devicelab.drivers.appium.ending import Ending
 from devicelab.drivers.appium.failures import failure
 from devicelab.drivers.appium.identity import read_platform
 from devicelab.drivers.appium.server import Host
@@ -41,6 +42,8 @@ RUN_SECONDS, SLOWEST = 30.0, 10.0
 """A run may take so many seconds, and so many times as long as predicted: the lowest clock makes it 2.8 times."""
 LONGEST_RUN_SECONDS = 300.0
 RECONNECT_SECONDS = 30.0
+END_SECONDS, CLOSE_SECONDS = 30.0, 10.0
+"""How long the next session, and whoever lets go of the phone, waits for the end of one: half a second is usual."""
 CORES = 8
 
 T = TypeVar("T")
@@ -68,6 +71,7 @@ class AppiumDriver:
         self._clock = clock
         self._adb = server.adb(phone.adb_port)
         self._session: AppiumSession | None = None
+        self._ending: Ending | None = None
         self._installed = False
         self._loaded: _Model | None = None
         server.acquire()
@@ -140,6 +144,8 @@ class AppiumDriver:
             return
         self._closed = True
         self._drop_session()
+        if self._ending is not None:
+            self._ending.wait(CLOSE_SECONDS)
         self._server.release()
 
     def _identify(self) -> Platform:
@@ -221,6 +227,7 @@ class AppiumDriver:
     def _open(self) -> AppiumSession:
         url = self._server.url()
         self._host("connecting", self._connect)
+        self._await_end()
         wanted = capabilities(
             self._phone.udid,
             adb_port=self._phone.adb_port,
@@ -238,12 +245,20 @@ class AppiumDriver:
     def _connect(self) -> None:
         self._adb.start_server()
         self._adb.connect(self._phone.udid)
-        self._adb.release_port(self._phone.udid, self._phone.system_port)
+
+    def _await_end(self) -> None:
+        """Wait until Appium has ended the session before; with the phone connected again it soon has."""
+        if self._ending is not None:
+            if not self._ending.wait(END_SECONDS):
+                raise DeviceError(f"{self.device.name}: Appium does not end the session before", FAULTS["F15"])
+            self._ending = None
+            self._host("connecting", self._connect)  # looking for the phone, Appium can make adb forget it
+        self._host("freeing its port", lambda: self._adb.release_port(self._phone.udid, self._phone.system_port))
 
     def _drop_session(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            session.close()
+            self._ending = session.end()
 
     def _host(self, doing: str, act: Callable[[], T]) -> T:
         """Return what *act* returns; what adb fails at is raised as ``failures`` reads it."""

@@ -6,14 +6,13 @@ session away and opens another. Every request has a time limit. What fails is ra
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from typing import Any
-from urllib.parse import urlsplit
 
 from devicelab.android import BEAT_TAG
+from devicelab.drivers.appium.ending import Ending
 from devicelab.drivers.appium.failures import failure
 from devicelab.errors import DeviceError
 from devicelab.faults import FAULTS
@@ -22,8 +21,6 @@ SENTINEL = re.compile(r"(?P<output>.*?)__RC=(?P<status>\d+)\s*", re.DOTALL)
 SHELL_SECONDS = 20.0
 REQUEST_SECONDS = 120.0
 """The longest that the client waits for one answer: the first session on a phone installs three apps."""
-CLOSE_SECONDS = 10.0
-"""Half a second is usual, five after UiAutomator2 died; Appium goes on closing when nobody waits any more."""
 IDLE_SECONDS = 600
 FILTER = [
     "tflite:V",
@@ -67,7 +64,7 @@ def capabilities(udid: str, *, adb_port: int, system_port: int, installed: bool)
         "appium:noReset": True,
         "appium:newCommandTimeout": IDLE_SECONDS,
         "appium:adbExecTimeout": 30_000,
-        "appium:uiautomator2ServerLaunchTimeout": 60_000,
+        "appium:uiautomator2ServerLaunchTimeout": 30_000,
         "appium:uiautomator2ServerInstallTimeout": 90_000,
         "appium:uiautomator2ServerReadTimeout": 8_000,
         "appium:androidInstallTimeout": 90_000,
@@ -149,17 +146,15 @@ class AppiumSession:
         entries: Sequence[dict[str, Any]] = self._guarded("reading the log", partial(self._remote.get_log, "logcat"))
         return [line for entry in entries if (line := parse_line(str(entry["message"])))]
 
-    def close(self) -> None:
-        """End it. Never raises: a session whose phone or server is gone is gone as well.
+    def end(self) -> Ending:
+        """Have Appium end it, and return what can be waited for: no other session on this phone before that is over.
 
-        The client's own ``quit`` would wait for a phone that hangs as long as for any answer, and ask again.
+        Never raises: a session whose phone or server is gone is gone as well.
         """
-        server = HTTPConnection(urlsplit(self._url).netloc, timeout=CLOSE_SECONDS)
-        with suppress(OSError, HTTPException), closing(server):
-            server.request("DELETE", f"/session/{self._remote.session_id}")
-            server.getresponse().read()
+        ending = Ending(self._url, str(self._remote.session_id))
         with suppress(Exception):  # selenium, urllib3 and sockets each have their own
             self._remote.command_executor.close()
+        return ending
 
     def _guarded(self, doing: str, act: Callable[[], Any]) -> Any:  # noqa: ANN401 - the client is untyped
         try:

@@ -29,8 +29,16 @@ def picture(browser, name):
         browser.save_screenshot(str(Path(PICTURES) / f"{name}.png"))
 
 
+def texts(browser, selector):
+    """What is to be read there now, in one step: the page may draw itself anew between two."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText.trim())", selector
+    )
+
+
 def text(browser, selector):
-    return browser.find_element(By.CSS_SELECTOR, selector).text
+    """What the first of those says, "" if there is none yet."""
+    return next(iter(texts(browser, selector)), "")
 
 
 def enter(browser, service, role, path="/"):
@@ -66,10 +74,10 @@ def test_refuses_without_a_token(browser, service):
 
 def test_shows_64_phones_and_that_they_are_simulated(browser, service):
     enter(browser, service, "read-only")
-    tiles = browser.find_elements(By.CSS_SELECTOR, ".tile")
+    tiles = texts(browser, ".tile")
     assert len(tiles) == 64
-    assert all("simulated" in tile.text for tile in tiles)
-    until(browser, lambda b: all("°C" in tile.text for tile in b.find_elements(By.CSS_SELECTOR, ".tile")))
+    assert all("simulated" in tile for tile in tiles)
+    until(browser, lambda b: all("°C" in tile for tile in texts(b, ".tile")))
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(r => new URL(r.name).origin)")
     assert set(loaded) == {service.url}
 

@@ -10,6 +10,9 @@ from selenium.common.exceptions import WebDriverException
 from devicelab.drivers.appium.session import AppiumSession, LogLine, capabilities, parse_line
 from devicelab.errors import DeviceError
 
+SOON = 60.0
+"""Seconds that nobody takes."""
+
 
 class Remote:
     """Stands for the client: one answer for every script, a list of lines for the log."""
@@ -113,28 +116,33 @@ class Appium(BaseHTTPRequestHandler):
         pass
 
 
-def test_closing_ends_it_at_appium():
+def test_ending_it_is_asked_of_appium():
     with HTTPServer(("127.0.0.1", 0), Appium) as server:
         server.deleted = []
         answering = threading.Thread(target=server.handle_request)
         answering.start()
         session = session_on(Remote())
         session._url = f"http://127.0.0.1:{server.server_port}"
-        session.close()
+        assert session.end().wait(SOON)
         answering.join()
         assert server.deleted == ["/session/0a"]
 
 
-def test_closing_never_fails_and_never_waits_for_long(monkeypatch):
-    session_on(Remote()).close()
-    monkeypatch.setattr("devicelab.drivers.appium.session.CLOSE_SECONDS", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+def test_an_end_is_over_where_nobody_listens():
+    assert session_on(Remote()).end().wait(SOON)
+
+
+def test_an_end_is_over_only_when_appium_has_answered():
+    with socket.create_server(("127.0.0.1", 0)) as slow:
         session = session_on(Remote())
-        session._url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        session.close()
-        accepted, _ = silent.accept()
+        session._url = f"http://127.0.0.1:{slow.getsockname()[1]}"
+        ending = session.end()
+        accepted, _ = slow.accept()
         with accepted:
             assert accepted.recv(100).startswith(b"DELETE /session/0a")
+            assert not ending.wait(0.05)
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert ending.wait(SOON)
 
 
 def test_capabilities_that_the_lab_depends_on():
