@@ -1,0 +1,311 @@
+"""Measure on two emulated phones through serve, agent, Appium and adb while all of them fail and are killed at random.
+
+    python benchmarks/appium_chaos.py                         # 200 measurements, about 40 minutes
+    python benchmarks/appium_chaos.py --count 20 --seed 3
+    python benchmarks/appium_chaos.py --folder chaos          # killed and run again it goes on
+
+Every few seconds a phone's fault is ordered (now, or armed for a moment of a measurement) or one of Appium, adb's server,
+a phone's process and the agent is killed with SIGKILL; *who* and *when* are drawn from the seed. A hand plugs phones
+in again and releases those that were given up. Goals: 0 lost, 0 doubled, 0 stale, 0 wrong (by the oracle, which reads the
+log alone), every latency within 10 % of what the phones' physics say, the log's chain whole, nothing left running.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+import numpy as np
+import psutil
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from devicelab.client import LabClient
+from devicelab.drivers.appium.processes import WORKER, marked
+from devicelab.drivers.appium.server import free_port, port_is_free
+from devicelab.errors import DeviceLabError
+from devicelab.graph import read_graph
+from devicelab.measurement import Measurement, Workload
+from devicelab.oracle import judged
+from devicelab.roofline import latency_ms
+from devicelab.service.auth import Tokens
+from devicelab.store import Store
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from contracts.networks import small_network
+from emulated import Emulator
+
+THREADS = 4
+ASKERS = 4
+NEAR = 0.1
+KILLS = {"appium": "index.js", "adb": "fork-server", "worker": "devicelab.agent.hand", "agent": ""}
+"""Whom, and what is in its command line."""
+UNDO = {
+    "unplug": "replug",
+    "hang": "unhang",
+    "hot": "cool",
+    "throttle": "cool",
+    "storage-full": "storage-free",
+    "pop-up": "dismiss",
+}
+FAULTS = (*UNDO, "drop", "crash-uia2", "crash-app", "wedge-app", "reboot", "truncate-log", "wrong-args")
+WHENS = ("now", "push", "start", "run", "read")
+REACTION_SECONDS = 20.0
+"""The longest that a fault stays before it is undone."""
+
+
+class Lab:
+    """Two emulated phones, the service and the agent, each a process of its own; everything is kept in *folder*."""
+
+    def __init__(self, folder: Path, speed: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.marks, self.ports = folder, list[str](), [free_port() for _ in range(4)]
+        self.phones = Emulator(phones=2, speed=speed)
+        self._write()
+        path = os.pathsep.join(part for part in sys.path if part)
+        self._environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
+        self.tokens = Tokens(folder / "tokens.json")
+        for name, role in (("shelf", "agent"), ("asker", "search"), ("hand", "operator")):
+            if any(grant.name == name for grant in self.tokens.grants()):
+                self.tokens.revoke(name)
+            self._environment[role.upper()] = self.tokens.add(name, role, 0.0)  # type: ignore[arg-type]
+        self._words = (folder / "service.log").open("w+")
+        self.service = self._started("serve", "--lab", "serve.toml", "--port", "0", log=self._words)
+        self.url = self._address()
+        self.agent = self.start_agent()
+
+    def _write(self) -> None:
+        _, adb, *system = self.ports
+        times = "lease_seconds = 12\nheartbeat_seconds = 3\nreference_blocks = 10\n"
+        (self.folder / "serve.toml").write_text("devices = []\n" + times)
+        phones = [
+            f'[[devices]]\ndriver = "appium"\nname = "moto-{number}"\nudid = "{udid}"\nadb_port = {adb}\n'
+            f"system_port = {port}\nsettle_seconds = 0\n"
+            for number, (udid, port) in enumerate(zip(self.phones.udids, system, strict=True))
+        ]
+        (self.folder / "shelf.toml").write_text(times + "".join(phones))
+
+    def _started(self, *arguments: str, log: object) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "devicelab.cli", *arguments]
+        return subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=log, stderr=log)  # type: ignore[call-overload,no-any-return]
+
+    def _address(self) -> str:
+        while self.service.poll() is None:
+            found = re.search(r"http://\S+", (self.folder / "service.log").read_text())
+            if found:
+                return found[0]
+            time.sleep(0.1)
+        raise SystemExit((self.folder / "service.log").read_text())
+
+    def start_agent(self) -> "subprocess.Popen[bytes]":
+        """Start the agent, as systemd would again after its death."""
+        self._environment["FER_LAB_TOKEN"] = self._environment["AGENT"]
+        with (self.folder / "agent.log").open("a") as log:
+            options = ["--lab", "shelf.toml", "--url", self.url, "--appium-port", str(self.ports[0])]
+            self.agent = self._started("agent", *options, log=log)
+        self.marks.append(f"{self.agent.pid}-{psutil.Process(self.agent.pid).create_time():.2f}")
+        return self.agent
+
+    def client(self, role: str) -> LabClient:
+        """Return a client for somebody with *role*."""
+        return LabClient(self.url, self._environment[role.upper()])
+
+    def kill(self, whom: str) -> bool:
+        """Send SIGKILL to a process of *whom*; return whether there was one."""
+        if whom == "agent":
+            self.agent.kill()
+            self.agent.wait()
+            self.start_agent()
+            return True
+        mark = self.marks[-1] + (WORKER if whom == "worker" else "")
+        for process in marked(mark):
+            try:
+                if any(KILLS[whom] in part for part in process.cmdline()[:5]):
+                    process.kill()
+                    return True
+            except psutil.Error:
+                continue
+        return False
+
+    def close(self) -> list[str]:
+        """End everything; return what was left over."""
+        self.agent.send_signal(signal.SIGTERM)
+        left = [] if self.agent.wait(60) == 0 else [f"the agent ended with {self.agent.returncode}"]
+        for mark in self.marks:
+            left += [" ".join(process.cmdline()[:6]) for process in (*marked(mark), *marked(mark + WORKER))]
+        left += [f"port {port} is in use" for port in self.ports if not port_is_free(port)]
+        self.service.terminate()
+        self.service.wait(30)
+        left += [f"the phones did not know: {state['unknown']}" for state in self.phones.states() if state["unknown"]]
+        self.phones.close()
+        return left
+
+
+class Mischief(threading.Thread):
+    """Does something to the lab every few seconds, what *rng* says; counts it. ``end`` it."""
+
+    def __init__(self, lab: Lab, rng: np.random.Generator, every: float, console: Console) -> None:
+        super().__init__(daemon=True)
+        self.done: Counter[str] = Counter()
+        self._lab, self._rng, self._every, self._console = lab, rng, every, console
+        self._over = threading.Event()
+        self._undo: dict[tuple[int, str], float] = {}
+
+    def run(self) -> None:
+        """Do it until the end."""
+        due = time.monotonic() + self._every
+        looked = due
+        while not self._over.wait(0.2):
+            now = time.monotonic()
+            for phone, what in [key for key, at in self._undo.items() if at <= now]:
+                del self._undo[phone, what]
+                self._lab.phones.order(UNDO[what], phone)
+            if now >= looked:
+                looked = now + 5.0
+                self._release()
+            if now >= due:
+                due = now + float(self._rng.uniform(0.5, 1.5)) * self._every
+                self._strike(now)
+
+    def end(self) -> None:
+        """Stop, and undo what can be undone."""
+        self._over.set()
+        self.join()
+        for phone, what in self._undo:
+            self._lab.phones.order(UNDO[what], phone)
+
+    def _strike(self, now: float) -> None:
+        if self._rng.random() < 0.4:
+            whom = str(self._rng.choice(list(KILLS)))
+            if self._lab.kill(whom):
+                self._note(f"SIGKILL {whom}")
+            return
+        what, when = str(self._rng.choice(FAULTS)), str(self._rng.choice(WHENS))
+        phone = int(self._rng.integers(2))
+        self._lab.phones.order(what, phone, when)
+        self._note(f"{what} {when}")
+        if what in UNDO:
+            self._undo[phone, what] = now + float(self._rng.uniform(1.0, REACTION_SECONDS))
+
+    def _note(self, what: str) -> None:
+        self.done[what] += 1
+        self._console.print(f"{time.strftime('%H:%M:%S')} {what}", style="dim", highlight=False)
+
+    def _release(self) -> None:
+        """Be the operator: look at phones that were given up, and let them try again."""
+        try:
+            with self._lab.client("operator") as lab:
+                for phone in lab.get("/api/v1/devices"):
+                    if phone["state"] == "QUARANTINED":
+                        lab.post(f"/api/v1/devices/{phone['name']}/release", {"why": "looked at it"})
+                        self._note("released by hand")
+        except DeviceLabError as error:
+            self._console.print(f"the hand: {error}")
+
+
+def networks(folder: Path, count: int) -> list[Workload]:
+    """Write *count* networks with graphs of their own, from 0.5 ms on."""
+    folder.mkdir(exist_ok=True)
+    made = []
+    for number in range(count):
+        path = folder / f"{number}.tflite"
+        path.write_bytes(small_network(side=96 + 4 * (number % 20), filters=16 + 4 * (number // 20)))
+        made.append(Workload.of(path, THREADS))
+    return made
+
+
+def ask(lab: LabClient, number: int, workload: Workload) -> Measurement | DeviceLabError:
+    """Return the latency of *workload*, or what its request ended in; the key makes it the same one after a restart."""
+    try:
+        return lab.measure(workload, key=f"chaos-{number}")
+    except DeviceLabError as error:
+        return error
+
+
+def report(name: str, value: object, *, good: bool, goal: str) -> bool:
+    """Print a line of the result."""
+    print(f"  {'pass' if good else 'FAIL'}  {name:52} {value!s:>10}   goal {goal}", flush=True)
+    return good
+
+
+def verdict(store_path: Path, workloads: list[Workload], ends: list[Measurement | DeviceLabError]) -> bool:
+    """Print what the oracle, the chain and the physics say; return whether every goal is met."""
+    with Store(store_path, readonly=True) as store:
+        found, problems = judged(store.events()), store.verify().problems
+        commits = [json.loads(row.body)["key"] for row in store.events(kind="measurement_committed")]
+    measured = [(one, end) for one, end in zip(workloads, ends, strict=True) if isinstance(end, Measurement)]
+    truth = [latency_ms(read_graph(one.path).operators, threads=one.threads) for one, _ in measured]
+    errors = [abs(end.median_ms / ms - 1) for (_, end), ms in zip(measured, truth, strict=True)]
+    strange = sum(one.fingerprint != end.fingerprint for one, end in measured)
+    failed = [end for end in ends if not isinstance(end, Measurement)]
+    for end in failed:
+        print(f"  not measured: {type(end).__name__}: {str(end)[:150]}")
+    print(f"  {found.orders} orders, {found.failures} blocks failed and were tried again")
+    good = report("requests measured", f"{len(measured)} of {len(ends)}", good=not failed, goal="all")
+    for name, these in (
+        ("requests lost", found.lost),
+        ("answers or leases given twice", found.double),
+        ("work counted without its lease", found.stale),
+        ("work counted for another phone or question", found.wrong),
+        ("failures without a reason", found.unexplained),
+        ("problems in the log's chain", problems),
+    ):
+        good &= report(name, len(these), good=not these, goal="0")
+    twice = len(commits) - len(set(commits))
+    good &= report("measurements committed twice", twice, good=not twice, goal="0")
+    good &= report("answers for another network", strange, good=not strange, goal="0")
+    worst = max(errors, default=1.0)
+    return report("largest error beside the phones' physics", f"{worst:.3f}", good=worst < NEAR, goal="< 0.1") and good
+
+
+@click.command(help=__doc__)
+@click.option("--count", default=200, show_default=True, help="Measurements.")
+@click.option("--seed", default=0, show_default=True, help="Draws what goes wrong.")
+@click.option("--every", default=8.0, show_default=True, help="Seconds between two things that go wrong, on average.")
+@click.option("--speed", default=5.0, show_default=True, help="Seconds of the phones in one of yours.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep everything there, and go on with what is there.")
+def main(*, count: int, seed: int, every: float, speed: float, folder: Path | None) -> None:
+    """Run it; exit with 1 if a goal was missed."""
+    with tempfile.TemporaryDirectory() as temporary:
+        here = (folder or Path(temporary)).resolve()
+        lab = Lab(here, speed)
+        console = Console(stderr=True)
+        workloads = networks(here / "networks", count)
+        began = time.monotonic()
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+        with lab.client("search") as client, Progress(*columns, console=console) as progress:
+            while not client.get("/api/v1/devices"):
+                time.sleep(0.2)
+            mischief = Mischief(lab, np.random.default_rng(seed), every, console)
+            mischief.start()
+            bar = progress.add_task("measured", total=count)
+
+            def work(pair: tuple[int, Workload]) -> Measurement | DeviceLabError:
+                end = ask(client, *pair)
+                progress.advance(bar)
+                return end
+
+            with ThreadPoolExecutor(ASKERS) as pool:
+                ends = list(pool.map(work, enumerate(workloads)))
+            mischief.end()
+        took = time.monotonic() - began
+        left = lab.close()
+        print(f"seed {seed}: {count} requests in {took:.0f} s; {sum(mischief.done.values())} things went wrong:")
+        print("  " + ", ".join(f"{what} {times}" for what, times in sorted(mischief.done.items())))
+        good = verdict(here / "lab.sqlite", workloads, ends)
+        good &= report("left over: " + "; ".join(left) if left else "left over", len(left), good=not left, goal="0")
+        print("every goal is met" if good else "a goal is missed")
+    raise SystemExit(not good)
+
+
+if __name__ == "__main__":
+    main()
