@@ -4,17 +4,13 @@
     python benchmarks/appium_chaos.py --count 20 --seed 3
     python benchmarks/appium_chaos.py --folder chaos          # killed and run again it goes on
 
-Every few seconds a phone's fault is ordered (now, or armed for a moment of a measurement) or one of Appium, adb's server,
-a phone's process and the agent is killed with SIGKILL; *who* and *when* are drawn from the seed. A hand plugs phones
-in again and releases those that were given up. Goals: 0 lost, 0 doubled, 0 stale, 0 wrong (by the oracle, which reads the
-log alone), every latency within 10 % of what the phones' physics say, the log's chain whole, nothing left running.
+Every few seconds a phone's fault is ordered (now, or armed for a moment of a measurement) or one of Appium, adb's
+server, a phone's process and the agent is killed with SIGKILL; whom and when is drawn from the seed. A hand plugs
+phones in again and releases those that were given up. Goals: 0 lost, 0 doubled, 0 stale, 0 wrong (by the oracle, which
+reads the log alone), every latency within 10 % of what the phones' physics say, the log's chain whole, nothing left.
 """
 
 import json
-import os
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,30 +21,24 @@ from pathlib import Path
 
 import click
 import numpy as np
-import psutil
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from devicelab.client import LabClient
-from devicelab.drivers.appium.processes import WORKER, marked
-from devicelab.drivers.appium.server import free_port, port_is_free
 from devicelab.errors import DeviceLabError
 from devicelab.graph import read_graph
 from devicelab.measurement import Measurement, Workload
 from devicelab.oracle import judged
 from devicelab.roofline import latency_ms
-from devicelab.service.auth import Tokens
 from devicelab.store import Store
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from agents import KILLS, Shelf
 from contracts.networks import small_network
-from emulated import Emulator
 
 THREADS = 4
 ASKERS = 4
 NEAR = 0.1
-KILLS = {"appium": "index.js", "adb": "fork-server", "worker": "devicelab.agent.hand", "agent": ""}
-"""Whom, and what is in its command line."""
 UNDO = {
     "unplug": "replug",
     "hang": "unhang",
@@ -63,97 +53,10 @@ REACTION_SECONDS = 20.0
 """The longest that a fault stays before it is undone."""
 
 
-class Lab:
-    """Two emulated phones, the service and the agent, each a process of its own; everything is kept in *folder*."""
-
-    def __init__(self, folder: Path, speed: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.marks, self.ports = folder, list[str](), [free_port() for _ in range(4)]
-        self.phones = Emulator(phones=2, speed=speed)
-        self._write()
-        path = os.pathsep.join(part for part in sys.path if part)
-        self._environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
-        self.tokens = Tokens(folder / "tokens.json")
-        for name, role in (("shelf", "agent"), ("asker", "search"), ("hand", "operator")):
-            if any(grant.name == name for grant in self.tokens.grants()):
-                self.tokens.revoke(name)
-            self._environment[role.upper()] = self.tokens.add(name, role, 0.0)  # type: ignore[arg-type]
-        self._words = (folder / "service.log").open("w+")
-        self.service = self._started("serve", "--lab", "serve.toml", "--port", "0", log=self._words)
-        self.url = self._address()
-        self.agent = self.start_agent()
-
-    def _write(self) -> None:
-        _, adb, *system = self.ports
-        times = "lease_seconds = 12\nheartbeat_seconds = 3\nreference_blocks = 10\n"
-        (self.folder / "serve.toml").write_text("devices = []\n" + times)
-        phones = [
-            f'[[devices]]\ndriver = "appium"\nname = "moto-{number}"\nudid = "{udid}"\nadb_port = {adb}\n'
-            f"system_port = {port}\nsettle_seconds = 0\n"
-            for number, (udid, port) in enumerate(zip(self.phones.udids, system, strict=True))
-        ]
-        (self.folder / "shelf.toml").write_text(times + "".join(phones))
-
-    def _started(self, *arguments: str, log: object) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "devicelab.cli", *arguments]
-        return subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=log, stderr=log)  # type: ignore[call-overload,no-any-return]
-
-    def _address(self) -> str:
-        while self.service.poll() is None:
-            found = re.search(r"http://\S+", (self.folder / "service.log").read_text())
-            if found:
-                return found[0]
-            time.sleep(0.1)
-        raise SystemExit((self.folder / "service.log").read_text())
-
-    def start_agent(self) -> "subprocess.Popen[bytes]":
-        """Start the agent, as systemd would again after its death."""
-        self._environment["FER_LAB_TOKEN"] = self._environment["AGENT"]
-        with (self.folder / "agent.log").open("a") as log:
-            options = ["--lab", "shelf.toml", "--url", self.url, "--appium-port", str(self.ports[0])]
-            self.agent = self._started("agent", *options, log=log)
-        self.marks.append(f"{self.agent.pid}-{psutil.Process(self.agent.pid).create_time():.2f}")
-        return self.agent
-
-    def client(self, role: str) -> LabClient:
-        """Return a client for somebody with *role*."""
-        return LabClient(self.url, self._environment[role.upper()])
-
-    def kill(self, whom: str) -> bool:
-        """Send SIGKILL to a process of *whom*; return whether there was one."""
-        if whom == "agent":
-            self.agent.kill()
-            self.agent.wait()
-            self.start_agent()
-            return True
-        mark = self.marks[-1] + (WORKER if whom == "worker" else "")
-        for process in marked(mark):
-            try:
-                if any(KILLS[whom] in part for part in process.cmdline()[:5]):
-                    process.kill()
-                    return True
-            except psutil.Error:
-                continue
-        return False
-
-    def close(self) -> list[str]:
-        """End everything; return what was left over."""
-        self.agent.send_signal(signal.SIGTERM)
-        left = [] if self.agent.wait(60) == 0 else [f"the agent ended with {self.agent.returncode}"]
-        for mark in self.marks:
-            left += [" ".join(process.cmdline()[:6]) for process in (*marked(mark), *marked(mark + WORKER))]
-        left += [f"port {port} is in use" for port in self.ports if not port_is_free(port)]
-        self.service.terminate()
-        self.service.wait(30)
-        left += [f"the phones did not know: {state['unknown']}" for state in self.phones.states() if state["unknown"]]
-        self.phones.close()
-        return left
-
-
 class Mischief(threading.Thread):
     """Does something to the lab every few seconds, what *rng* says; counts it. ``end`` it."""
 
-    def __init__(self, lab: Lab, rng: np.random.Generator, every: float, console: Console) -> None:
+    def __init__(self, lab: Shelf, rng: np.random.Generator, every: float, console: Console) -> None:
         super().__init__(daemon=True)
         self.done: Counter[str] = Counter()
         self._lab, self._rng, self._every, self._console = lab, rng, every, console
@@ -277,7 +180,7 @@ def main(*, count: int, seed: int, every: float, speed: float, folder: Path | No
     """Run it; exit with 1 if a goal was missed."""
     with tempfile.TemporaryDirectory() as temporary:
         here = (folder or Path(temporary)).resolve()
-        lab = Lab(here, speed)
+        lab = Shelf(here, speed)
         console = Console(stderr=True)
         workloads = networks(here / "networks", count)
         began = time.monotonic()
