@@ -19,10 +19,10 @@ PHONES = 64
 class Service:
     """``fer-lab serve`` in *folder*; it can be killed and started again on the same port and store."""
 
-    def __init__(self, folder: Path, speed: float = 20.0) -> None:
+    def __init__(self, folder: Path, speed: float = 20.0, phones: int = PHONES) -> None:
         self.folder, self._speed, self._port = folder, speed, 0
-        names = [f'[[devices]]\nname = "moto-g6-{number:02d}"\n' for number in range(1, PHONES + 1)]
-        (folder / "lab.toml").write_text("\n".join(names))
+        names = [f'[[devices]]\nname = "moto-g6-{number:02d}"\n' for number in range(1, phones + 1)]
+        (folder / "lab.toml").write_text("\n".join(names) or "devices = []\n")
         tokens = Tokens(folder / "tokens.json")
         self.tokens = {role: tokens.add(role, role, 0.0) for role in ROLES}
         self.process = None
@@ -63,6 +63,14 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     running = Service(tmp_path_factory.mktemp("lab"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def bare_service(tmp_path):
+    """A service without phones of its own."""
+    running = Service(tmp_path, speed=1.0, phones=0)
     yield running
     running.stop()
 
