@@ -14,7 +14,7 @@ import psutil
 from emulated import Emulator
 
 from devicelab.client import LabClient
-from devicelab.drivers.appium.processes import WORKER, marked
+from devicelab.drivers.appium.processes import WORKER, mark_of, marked
 from devicelab.drivers.appium.server import free_port, port_is_free
 from devicelab.service.auth import Tokens
 
@@ -69,10 +69,20 @@ class Shelf:
         """Start the agent, as systemd would again after its death."""
         self._environment["FER_LAB_TOKEN"] = self._environment["AGENT"]
         with (self.folder / "agent.log").open("a") as log:
+            self._begun = log.tell()
             options = ["--lab", "shelf.toml", "--url", self.url, "--appium-port", str(self.ports[0])]
             self.agent = self._started("agent", *options, log=log)
-        self.marks.append(f"{self.agent.pid}-{psutil.Process(self.agent.pid).create_time():.2f}")
+        self.marks.append(mark_of(self.agent.pid))
         return self.agent
+
+    def _await_agent(self) -> None:
+        """Wait until the latest agent has begun: one that is asked to end before it can listen just dies."""
+        while self.agent.poll() is None and b"Ctrl-C ends it" not in self._said():
+            time.sleep(0.1)
+
+    def _said(self) -> bytes:
+        """Return what the latest agent has said."""
+        return (self.folder / "agent.log").read_bytes()[self._begun :]
 
     def client(self, role: str) -> LabClient:
         """Return a client for somebody with *role*."""
@@ -97,6 +107,7 @@ class Shelf:
 
     def close(self) -> list[str]:
         """End everything; return what was left over."""
+        self._await_agent()
         self.agent.terminate()
         left = [] if self.agent.wait(60) == 0 else [f"the agent ended with {self.agent.returncode}"]
         for mark in self.marks:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from devicelab.agent.proxy import worker_environment
-from devicelab.agent.threads import beside
+from devicelab.agent.threads import detached
 from devicelab.config import AppiumPhone
 from devicelab.drivers.appium.adb import Adb, AdbError
 from devicelab.drivers.appium.processes import end_orphans, my_mark
@@ -74,7 +74,7 @@ class Bus:
         """Have adb connect to the phone at the address *udid*, in a thread, unless it is at that already."""
         if udid not in self._calling:
             self._calling.add(udid)
-            beside(lambda: self._connect(udid), f"connecting-{udid}")
+            detached(lambda: self._connect(udid), f"connecting-{udid}")
 
     def follow(self, told: Callable[[Mapping[str, str]], None], stopped: threading.Event) -> None:
         """Tell *told* which phones there are whenever that changes, and keep adb and Appium alive, until *stopped*."""
@@ -111,7 +111,7 @@ class Bus:
             try:
                 self._server.keep()
                 failures = 0
-            except HostError as error:
+            except (HostError, OSError) as error:
                 logger.warning("%s", error)
                 failures += 1
 

@@ -158,8 +158,15 @@ class ProcessDriver:
         raise answer
 
     def _cause(self) -> str:
-        """Return how the process ended, in words."""
-        status = self._process.wait(CLOSE_SECONDS) if self._process is not None else 0
+        """Return how the process ended, in words; one that no longer listens and yet lives is killed."""
+        process = self._process
+        if process is None:
+            return "its end"
+        try:
+            status = process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
     def _gone(self, how: str) -> DeviceError:

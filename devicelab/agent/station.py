@@ -19,12 +19,12 @@ from devicelab.agent.bus import Bus
 from devicelab.agent.hand import Opening
 from devicelab.agent.proxy import ProcessDriver
 from devicelab.agent.reports import brought, claim, hello, report
-from devicelab.agent.threads import InOrder, beside
+from devicelab.agent.threads import InOrder, beside, detached
 from devicelab.client import LabClient
 from devicelab.commands import Command, Enrolled, Order, Outcome
 from devicelab.config import PhoneConfig
 from devicelab.device import Device
-from devicelab.errors import AccessError, ConfigError, DeviceLabError, LeaseError, ServiceError
+from devicelab.errors import AccessError, ConfigError, DeviceLabError
 from devicelab.faults import Rung
 from devicelab.protocols import Clock
 from devicelab.workers import Workers
@@ -36,7 +36,7 @@ LOOK_SECONDS = 0.25
 RESTART_SECONDS = 300.0
 """How long a phone that is restarted may be away: ``adb.BOOT_SECONDS`` and a minute to settle."""
 PAUSE_SECONDS = 2.0
-"""Before orders are asked for again when the service is in trouble; the client has waited before."""
+"""Before the service is asked again when it is in trouble; the client has waited before."""
 FAREWELL_SECONDS = 10.0
 
 
@@ -115,7 +115,7 @@ class Station:
     def _do(self, action: ro.Action) -> None:
         match action:
             case ro.Open(name):
-                beside(lambda: self._open(name), f"opening-{name}")
+                detached(lambda: self._open(name), f"opening-{name}")
             case ro.Close(name):
                 logger.warning("%s: stays away; it is looked for", name)
                 self._close(name)
@@ -138,7 +138,7 @@ class Station:
         environment = self._bus.environment if self._bus is not None else {}
         try:
             driver = ProcessDriver(Opening(phone, server), environment)
-        except DeviceLabError as error:
+        except (DeviceLabError, OSError) as error:
             logger.warning("%s: cannot be used yet: %s", name, error)
             self._events.put(ro.NotOpened(name))
             return
@@ -162,10 +162,11 @@ class Station:
         while not self._stopped.is_set():
             try:
                 self._patient.ask(hello(devices, self._room, fresh))
-            except ServiceError as error:
-                logger.warning("the lab does not answer; it is asked again: %s", error)
-            except DeviceLabError as error:
+            except (AccessError, ConfigError) as error:
                 self._give_up(error)
+            except DeviceLabError as error:
+                logger.warning("the lab does not answer; it is asked again: %s", error)
+                self._stopped.wait(PAUSE_SECONDS)
             else:
                 logger.info("the lab knows: %s", ", ".join(one.name for one in devices) or "no phone here")
                 self._greeted.set()
@@ -199,7 +200,7 @@ class Station:
                 self._stopped.wait(PAUSE_SECONDS)
             else:
                 for order in orders:
-                    beside(partial(self._deliver, order), f"order-{order.lease.device}")
+                    detached(partial(self._deliver, order), f"order-{order.lease.device}")
 
     def _deliver(self, order: Order) -> None:
         """Hand *order* to the threads of its phone, with its network."""
@@ -216,7 +217,8 @@ class Station:
             failed = cmd.Failed(name, order.lease.token, f"{name}: {error}", "F28")
             try:
                 self._tell(failed).result()
-            except LeaseError:
+            except DeviceLabError as told:  # its lease is over, or will expire
+                logger.info("%s: stops: %s", name, told)
                 return
             post.workers.put(order.model_copy(update={"duty": "clean", "workload": None}))
 

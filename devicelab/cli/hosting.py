@@ -74,6 +74,8 @@ def _work(
     from devicelab.agent.ports import remembered
     from devicelab.agent.station import Station
 
+    for sign in (signal.SIGINT, signal.SIGTERM):  # until the station takes them: what was opened is closed
+        stack.callback(signal.signal, sign, signal.signal(sign, signal.default_int_handler))
     models = folder / "models"
     models.mkdir(parents=True, exist_ok=True)
     cabled = [phone for phone in config.devices if isinstance(phone, AppiumPhone)]

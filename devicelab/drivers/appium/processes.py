@@ -2,31 +2,48 @@
 
 Appium starts adb, adb starts a server that leaves its parent, and ``adb logcat`` and ``adb shell am instrument``
 outlive an Appium that was killed. None of them can be found by its parent, and ending processes by name would end other
-people's. So each is started with ``FER_LAB_OWNER=<pid>-<start>`` of the lab process it works for; nothing without
+people's. So each is started with ``FER_LAB_MARK=<pid>-<start>`` of the lab process it works for; nothing without
 that mark is ever touched, and what is marked with a process that no longer lives is an orphan. A worker of that process
 has a slash behind the mark (``WORKER``): an orphan as the others, but it does not end with Appium.
 """
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
-MARK = "FER_LAB_OWNER"
+MARK = "FER_LAB_MARK"
 WORKER = "/worker"
 GRACE_SECONDS = 3.0
 
 
 def my_mark() -> str:
-    """Return the mark of this process: its pid and start, since pids are used again."""
-    return f"{os.getpid()}-{psutil.Process().create_time():.2f}"
+    """Return the mark of this process."""
+    return mark_of(os.getpid())
+
+
+def mark_of(pid: int) -> str:
+    """Return the mark of the process *pid*: its number and when it started, since numbers are used again.
+
+    The start is counted from the machine's own (clock ticks, proc(5)): the time of day that psutil makes of it moves
+    when the clock is set, and then a lab that lives would look like another one that died.
+
+    Raises:
+        psutil.Error: there is no such process.
+    """
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # it has ended, or this is no Linux
+        return f"{pid}-{psutil.Process(pid).create_time():.2f}"
+    return f"{pid}-{told.rpartition(')')[2].split()[19]}"
 
 
 def owner_lives(mark: str) -> bool:
     """Whether the process that *mark* names is still there."""
-    pid, _, start = mark.removesuffix(WORKER).partition("-")
+    mark = mark.removesuffix(WORKER)
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == start
+        return mark_of(int(mark.partition("-")[0])) == mark
     except (psutil.Error, ValueError):
         return False
 

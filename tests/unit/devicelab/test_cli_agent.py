@@ -1,6 +1,7 @@
 """``fer-lab agent``: what it needs before it starts is asked for in words; a host of simulated phones needs no adb."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -35,9 +36,11 @@ def test_it_asks_for_a_token(asked, monkeypatch):
 
 
 def test_it_leaves_a_phone_alone_that_another_agent_drives(asked):
+    signs = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
     with locked(["ZY-test-of-the-agent"], default_folder()):
         result = asked("--url", URL)
     assert (result.exit_code, "another agent drives it" in result.output) == (2, True)
+    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == signs
 
 
 def test_it_ends_when_it_is_told_to_though_the_service_is_away(tmp_path):

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import psutil
 import pytest
 
 from devicelab.drivers.appium import processes
-from devicelab.drivers.appium.server import AppiumServer, free_port
+from devicelab.drivers.appium.server import AppiumServer, answers, free_port
 from devicelab.errors import HostError
 from devicelab.protocols import SystemClock
 from devicelab.toolbox import Toolbox
@@ -117,7 +119,7 @@ sys.stdin.read()
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
     assert lab.stdout.readline() == "ready\n"
-    mark = f"{lab.pid}-{psutil.Process(lab.pid).create_time():.2f}"
+    mark = processes.mark_of(lab.pid)
     family = processes.marked(mark)
     assert len(family) == 4
     os.kill(lab.pid, signal.SIGKILL)
@@ -127,13 +129,13 @@ sys.stdin.read()
 
 def test_orphans_of_a_dead_owner_are_ended_and_others_are_not():
     gone = subprocess.Popen(["true"])
-    stamp = f"{gone.pid}-1.00"
+    stamp = f"{gone.pid}-1"
     gone.wait()
     orphan = subprocess.Popen(["sleep", "602"], env={**os.environ, processes.MARK: stamp})
     ours = subprocess.Popen(["sleep", "603"], env={**os.environ, processes.MARK: processes.my_mark()})
     strangers = subprocess.Popen(["sleep", "604"])
     try:
-        _settle()
+        _settle(orphan, ours)
         assert processes.end_orphans() >= 1
         assert orphan.poll() is not None
         assert ours.poll() is strangers.poll() is None
@@ -146,16 +148,41 @@ def test_orphans_of_a_dead_owner_are_ended_and_others_are_not():
             process.wait()
 
 
-def _settle():
-    """Wait until the children have become what they run; their environment is readable from then on."""
-    time.sleep(0.2)
+def _settle(*children):
+    """Wait until *children* have become what they run; their environment is readable from then on."""
+    for child in children:
+        while processes.MARK not in psutil.Process(child.pid).environ():
+            time.sleep(0.01)
+
+
+def test_a_server_that_dies_as_it_answers_does_not_answer():
+    with socket.create_server(("127.0.0.1", 0)) as dying:
+        port = dying.getsockname()[1]
+
+        def die():
+            asker, _ = dying.accept()
+            with asker:
+                asker.recv(1 << 16)
+                asker.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
+
+        thread = threading.Thread(target=die)
+        thread.start()
+        assert not answers(port)
+        thread.join()
 
 
 def test_ports_are_free():
     assert free_port() != free_port()
 
 
+def test_a_clock_that_is_set_makes_no_orphans(monkeypatch):
+    mark = processes.my_mark()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 1.0)
+    assert processes.owner_lives(mark)
+    assert processes.owner_lives(mark + processes.WORKER)
+
+
 def test_what_is_no_mark_has_no_owner():
     assert not processes.owner_lives("garbage")
-    assert not processes.owner_lives("999999999-1.00")
+    assert not processes.owner_lives("999999999-1")
     assert processes.owner_lives(processes.my_mark())
