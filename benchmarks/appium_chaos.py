@@ -186,8 +186,7 @@ def main(*, count: int, seed: int, every: float, speed: float, folder: Path | No
         began = time.monotonic()
         columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
         with lab.client("search") as client, Progress(*columns, console=console) as progress:
-            while not client.get("/api/v1/devices"):
-                time.sleep(0.2)
+            lab.await_phones(client)
             mischief = Mischief(lab, np.random.default_rng(seed), every, console)
             mischief.start()
             bar = progress.add_task("measured", total=count)

@@ -75,6 +75,17 @@ class Shelf:
         self.marks.append(mark_of(self.agent.pid))
         return self.agent
 
+    def await_phones(self, lab: LabClient) -> None:
+        """Wait until *lab* knows a phone.
+
+        Raises:
+            SystemExit: the agent has ended instead; its words.
+        """
+        while not lab.get("/api/v1/devices"):
+            if self.agent.poll() is not None:
+                raise SystemExit(self._said().decode())
+            time.sleep(0.1)
+
     def _await_agent(self) -> None:
         """Wait until the latest agent has begun: one that is asked to end before it can listen just dies."""
         while self.agent.poll() is None and b"Ctrl-C ends it" not in self._said():

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,11 +55,6 @@ async def until(condition):
 
 def say(subject, text, stdin=b""):
     return asyncio.run(shell(subject, text, stdin))
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 class Emulator:

@@ -8,9 +8,12 @@
 Its port is a free one on loopback; nobody else can use it. Its adb is the lab's own.
 """
 
+import contextlib
+import itertools
 import json
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -33,6 +36,9 @@ logger = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 """A cold start takes 2 to 5 s on two cores; the rest is for machines under load."""
 ANSWER_SECONDS = 5.0
+QUIET_PORTS = range(20_000, 32_000)
+"""Below 32768, where the ports for outgoing connections and for ``bind`` to port 0 begin (ip(7))."""
+_turns = itertools.count(secrets.randbelow(len(QUIET_PORTS)))
 HUNG_SECONDS = 30.0
 """A server that lives and does not answer for so long is started anew by ``keep``: a busy machine takes over 5 s."""
 
@@ -194,10 +200,19 @@ def answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of loopback that nobody has now, another one at every call.
+
+    The kernel gives none of ``QUIET_PORTS`` to whoever asks for any, so it is still free when a program gets to it.
+
+    Raises:
+        HostError: all of them are in use.
+    """
+    for _ in QUIET_PORTS:
+        port = QUIET_PORTS[next(_turns) % len(QUIET_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise HostError(f"every port from {QUIET_PORTS[0]} to {QUIET_PORTS[-1]} is in use", FAULTS["F5"])
 
 
 def port_is_free(port: int) -> bool:

@@ -37,8 +37,7 @@ def measured(shelf, workload, meanwhile):
     """Return the latency of *workload*; *meanwhile* is done as soon as a phone is at it."""
     found = []
     with shelf.client("search") as lab:
-        while not lab.get("/api/v1/devices"):
-            time.sleep(0.1)
+        shelf.await_phones(lab)
         asker = threading.Thread(target=lambda: found.append(lab.measure(workload)))
         asker.start()
         while asker.is_alive() and not any(one["state"] == "MEASURING" for one in lab.get("/api/v1/devices")):

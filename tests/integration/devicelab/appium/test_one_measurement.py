@@ -5,6 +5,7 @@ import pytest
 from contracts.networks import small_network
 
 from devicelab.config import AppiumPhone, LabConfig
+from devicelab.drivers.appium.server import free_port
 from devicelab.lab import Lab
 from devicelab.measurement import Workload
 
@@ -17,14 +18,14 @@ def fleet(tools):
 
 
 def config(fleet):
-    adb_port = emulated.free_port()
+    adb_port = free_port()
     phones = [
         AppiumPhone(
             driver="appium",
             name=f"moto-{number}",
             udid=udid,
             adb_port=adb_port,
-            system_port=emulated.free_port(),
+            system_port=free_port(),
             settle_seconds=0,
         )
         for number, udid in enumerate(fleet.udids)

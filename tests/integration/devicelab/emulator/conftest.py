@@ -7,6 +7,8 @@ import adbutils
 import emulated
 import pytest
 
+from devicelab.drivers.appium.server import free_port
+
 
 class Adb:
     """adb as a command, with a server that this process started and ends."""
@@ -79,7 +81,7 @@ class Plugged:
 
 @pytest.fixture(scope="module")
 def adb(tmp_path_factory):
-    adb = Adb(emulated.free_port(), tmp_path_factory.mktemp("adb"))
+    adb = Adb(free_port(), tmp_path_factory.mktemp("adb"))
     yield adb
     adb.close()
 

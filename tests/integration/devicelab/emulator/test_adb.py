@@ -7,9 +7,10 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-import emulated
 import pytest
 from apks import apk
+
+from devicelab.drivers.appium.server import free_port
 
 SERVER = "io.appium.uiautomator2.server"
 RUNNER = "androidx.test.runner.AndroidJUnitRunner"
@@ -86,7 +87,7 @@ def test_the_log_is_dumped_filtered_and_followed(phone):
 def test_http_of_the_server_on_the_phone_goes_through_a_forward(phone, tmp_path):
     install(phone, tmp_path, SERVER)
     install(phone, tmp_path, f"{SERVER}.test", runner=RUNNER)
-    port = emulated.free_port()
+    port = free_port()
     assert phone.run("forward", f"tcp:{port}", "tcp:6790").returncode == 0
     runner = phone.adb.start("-s", phone.udid, "shell", f"am instrument -w {SERVER}.test/{RUNNER}")
     try:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from devicelab.drivers.appium import processes
-from devicelab.drivers.appium.server import AppiumServer, answers, free_port
+from devicelab.drivers.appium import server as server_module
+from devicelab.drivers.appium.server import QUIET_PORTS, AppiumServer, answers, free_port
 from devicelab.errors import HostError
 from devicelab.protocols import SystemClock
 from devicelab.toolbox import Toolbox
@@ -171,8 +172,20 @@ def test_a_server_that_dies_as_it_answers_does_not_answer():
         thread.join()
 
 
-def test_ports_are_free():
-    assert free_port() != free_port()
+def test_ports_are_free_and_nobody_gets_them_by_chance():
+    ports = [free_port() for _ in range(100)]
+    assert len(set(ports)) == 100
+    assert set(ports) <= set(QUIET_PORTS)
+    with socket.create_server(("127.0.0.1", ports[0])) as mine:
+        assert mine.getsockname()[1] == ports[0]
+
+
+def test_no_port_is_given_that_is_taken(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as mine, socket.create_server(("127.0.0.1", 0)) as mine_too:
+        taken = [mine.getsockname()[1], mine_too.getsockname()[1]]
+        monkeypatch.setattr(server_module, "QUIET_PORTS", taken)
+        with pytest.raises(HostError, match="is in use"):
+            free_port()
 
 
 def test_a_clock_that_is_set_makes_no_orphans(monkeypatch):

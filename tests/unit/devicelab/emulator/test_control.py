@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from devicelab.cli import cli
+from devicelab.drivers.appium.server import free_port
 from devicelab.emulator.clock import PhoneClock
 from devicelab.emulator.control import Control, ask
 from devicelab.emulator.faults import FAULTS, WHENS
@@ -143,11 +144,11 @@ def test_the_command_lists_all_faults():
 
 
 def test_without_phones_the_command_says_how_to_get_some():
-    said = CliRunner().invoke(cli, ["fault", "drop", "--control-port", str(emulated.free_port())])
+    said = CliRunner().invoke(cli, ["fault", "drop", "--control-port", str(free_port())])
     assert said.exit_code == 3
     assert "fer-lab emulate" in said.output
     with pytest.raises(NoDeviceError):
-        ask(emulated.free_port(), do="state")
+        ask(free_port(), do="state")
 
 
 @pytest.mark.parametrize(
