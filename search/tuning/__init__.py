@@ -17,7 +17,6 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the only record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are ours: search.tuning.driver
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # not every report has val_f1
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # resuming needs the ledger alone
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # one line each of ours instead: search.tuning.searcher
 }
 for _name, _value in ENVIRONMENT.items():  # before the modules below import Ray, which reads some of it then

@@ -10,11 +10,13 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 from ray import tune
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from devicelab.errors import DeviceLabError
@@ -51,7 +53,7 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
         ledger.append(RunStarted(pid=os.getpid(), host=socket.gethostname(), budget=config.budget.model_dump()))
         reason = "interrupted"
         try:
-            reason = _tune(study, folder, workshop, audience, interruption)
+            reason = "finished" if study.finished else _tune(study, folder, workshop, audience, interruption)
         except Exception as error:
             reason = in_one_line(error)
             raise
@@ -78,20 +80,21 @@ def _tune(
             name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
             with lab_open(config, folder, name) as lab:
                 task = Task(config, folder.path, lab, each.threads)
-                tune.run(
-                    trainable(task, workshop),
-                    name=folder.path.name,
-                    search_alg=searcher,
-                    scheduler=_scheduler(study.record()),
-                    num_samples=-1,
-                    resources_per_trial=_resources(each),
-                    reuse_actors=True,
-                    max_failures=RETRIES,
-                    stop=watch,
-                    callbacks=[watch],
-                    storage_path=str(temporary / "tune"),
-                    verbose=0,
-                )
+                with _state_saved_once():
+                    tune.run(
+                        trainable(task, workshop),
+                        name=folder.path.name,
+                        search_alg=searcher,
+                        scheduler=_scheduler(study.record()),
+                        num_samples=-1,
+                        resources_per_trial=_resources(each),
+                        reuse_actors=True,
+                        max_failures=RETRIES,
+                        stop=watch,
+                        callbacks=[watch],
+                        storage_path=str(temporary / "tune"),
+                        verbose=0,
+                    )
     except Halt as halt:
         if halt.cause is None:
             return "interrupted"
@@ -103,6 +106,21 @@ def _tune(
     except Exception as error:
         raise _logged(StudyError(in_one_line(error)), traceback.format_exc(), folder) from error
     return "time is up" if searcher.out_of_time else "finished"
+
+
+def _state_saved_once() -> AbstractContextManager[object]:
+    """Let Tune save its state at the end only. Nobody reads it: the ledger is what a study is resumed from.
+
+    Tune would save it every ten seconds too, and copy its folder in the background: in a short run at the very moment
+    in which the last save renames a file there, which Ray 2.60 answers with a traceback on the terminal.
+    """
+    save = TuneController.checkpoint
+
+    def only_at_the_end(controller: TuneController, force: bool = False, wait: bool = False) -> None:
+        if force:
+            save(controller, force=force, wait=wait)
+
+    return patch.object(TuneController, "checkpoint", only_at_the_end)
 
 
 def _scheduler(record: StudyRecord) -> TrialScheduler:

@@ -17,7 +17,7 @@ from search.folder import StudyFolder
 from search.ledger import Ledger
 from search.objectives import Outcome
 from search.record import Report, StudyRecord, TrialTold
-from search.tuning.driver import Audience, Interruption, _ledger, _scheduler
+from search.tuning.driver import Audience, Interruption, _ledger, _scheduler, drive
 from search.tuning.engine import Share, ray_running
 from search.tuning.preparation import check_data
 from search.tuning.scheduler import HalvingScheduler
@@ -79,6 +79,22 @@ def test_a_study_whose_meaning_changed_is_refused(studied: StudyFolder, monkeypa
     studied.config_path.write_text(text.replace("seed = 3", "seed = 4"))
     with pytest.raises(StudyError, match="changed since the study was opened"), _ledger(StudyFolder(studied.path)):
         pass
+
+
+def test_a_study_whose_budget_is_spent_is_finished_without_ray(
+    make_study: Callable[..., StudyFolder], outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.tuning.driver.check_data", lambda *_: None)
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense://nowhere")
+    path = make_study(outcomes).path
+    config = path / "study.toml"
+    config.write_text(config.read_text().replace("trials = 12", f"trials = {len(outcomes)}"))
+    seen: list[StudyRecord] = []
+    assert drive(StudyFolder(path), None, on_change=seen.append) == "finished"
+    assert len(seen[-1].trials) == len(outcomes)
+    config.write_text(config.read_text().replace(f"trials = {len(outcomes)}", "trials = 12"))
+    with pytest.raises(StudyError, match="no Ray cluster"):
+        drive(StudyFolder(path), None)
 
 
 def test_early_stopping_goes_by_the_reports_and_a_study_without_it_stops_nobody(studied: StudyFolder) -> None:
