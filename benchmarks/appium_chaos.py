@@ -1,6 +1,6 @@
 """Measure on two emulated phones through serve, agent, Appium and adb while all of them fail and are killed at random.
 
-    python benchmarks/appium_chaos.py                         # 200 measurements, about 40 minutes
+    python benchmarks/appium_chaos.py                         # 200 measurements, about half an hour
     python benchmarks/appium_chaos.py --count 20 --seed 3
     python benchmarks/appium_chaos.py --folder chaos          # killed and run again it goes on
 
@@ -173,8 +173,8 @@ def verdict(store_path: Path, workloads: list[Workload], ends: list[Measurement 
 @click.command(help=__doc__)
 @click.option("--count", default=200, show_default=True, help="Measurements.")
 @click.option("--seed", default=0, show_default=True, help="Draws what goes wrong.")
-@click.option("--every", default=8.0, show_default=True, help="Seconds between two things that go wrong, on average.")
-@click.option("--speed", default=5.0, show_default=True, help="Seconds of the phones in one of yours.")
+@click.option("--every", default=20.0, show_default=True, help="Seconds between two things that go wrong, on average.")
+@click.option("--speed", default=20.0, show_default=True, help="Seconds of the phones in one of yours.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep everything there, and go on with what is there.")
 def main(*, count: int, seed: int, every: float, speed: float, folder: Path | None) -> None:
     """Run it; exit with 1 if a goal was missed."""

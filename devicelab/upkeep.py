@@ -7,23 +7,21 @@ from devicelab.draft import Draft
 from devicelab.errors import ConfigError
 from devicelab.faults import FAULTS, Fault, Rung
 from devicelab.gate import unfit
+from devicelab.incidents import close_incidents, find_incidents, is_excused
 from devicelab.machine import (
-    COMMON_SECONDS,
     GIVE_UP,
     GOLDEN_TRIES,
-    INCIDENT_QUIET_SECONDS,
     LIMITS,
     MAX_CLIMBS,
     State,
     first_rung,
     golden,
-    is_common,
     next_rung,
 )
 from devicelab.normalisation import Schedule, calibrated, drifted, due
 from devicelab.policy import Policy
 from devicelab.requests import block_failed
-from devicelab.state import Incident, LabState, Phone, shared_fault
+from devicelab.state import LabState, Phone
 
 SILENT = "F23"
 """The fault of a worker that is heard no more: its host's, never its phone's."""
@@ -225,46 +223,15 @@ def _climb(draft: Draft, phone: Phone, fault: Fault, evidence: str) -> None:
     rung = next_rung(Rung(phone.rung)) if same else first_rung(fault, phone.strikes)
     if rung is not None and fault.recoverable:
         _recover(draft, phone, rung, fault, evidence)
-    elif _excused(draft, phone, fault):
+    elif is_excused(draft, phone, fault):
         draft.move(phone, State.SUSPECT, "waits for the end of an incident", evidence=evidence)
     else:
         _give_up(draft, phone, "the ladder is exhausted", fault, evidence)
 
 
 def _give_up(draft: Draft, phone: Phone, cause: str, fault: Fault, evidence: str) -> None:
-    if not _excused(draft, phone, fault):
+    if not is_excused(draft, phone, fault):
         draft.move(phone, State.QUARANTINED, cause, evidence=evidence, fault=fault.id)
-
-
-def _excused(draft: Draft, phone: Phone, fault: Fault) -> bool:
-    places = {f"host:{phone.host}", f"room:{phone.room}"}
-    return any(one.place in places and shared_fault(fault.id) == one.fault for one in draft.state.open_incidents())
-
-
-def find_incidents(draft: Draft) -> None:
-    """Open an incident for every place whose phones fail the same way, as seen after the latest failures."""
-    for name, fault in draft.failing:
-        phone = draft.state.phones[name]
-        by_room = shared_fault(fault) == "F20"
-        place = f"room:{phone.room}" if by_room else f"host:{phone.host}"
-        there = [
-            other.device.name
-            for other in draft.state.phones.values()
-            if other.present and (other.room == phone.room if by_room else other.host == phone.host)
-        ]
-        since = draft.now - COMMON_SECONDS
-        failing = {one for at, one, what in draft.state.recent if at >= since and what == fault} & set(there)
-        usual = draft.state.counts.usual(fault, len(failing), len(there))
-        if is_common(len(failing), len(there), usual) and not _is_open(draft, place, shared_fault(fault)):
-            number = 1 + max(draft.state.incidents, default=0)
-            draft.emit(
-                ev.IncidentOpened(number=number, place=place, fault=shared_fault(fault), phones=tuple(sorted(failing)))
-            )
-    draft.failing = []
-
-
-def _is_open(draft: Draft, place: str, fault: str) -> bool:
-    return any(one.place == place and one.fault == fault for one in draft.state.open_incidents())
 
 
 def lost(draft: Draft, phone: Phone, command: cmd.Lost) -> None:
@@ -276,10 +243,7 @@ def lost(draft: Draft, phone: Phone, command: cmd.Lost) -> None:
 
 
 def keep(draft: Draft) -> None:
-    """Let time act: end leases and states that have lasted too long, look at phones that rest, close incidents.
-
-    An incident is over when its failure was not seen for a while and no phone of the place still suffers from it.
-    """
+    """Let time act: end leases and states that have lasted too long, look at phones that rest, close incidents."""
     for phone in list(draft.state.phones.values()):
         if not phone.present:
             continue
@@ -291,16 +255,7 @@ def keep(draft: Draft) -> None:
         idle = phone.lease is None and phone.state in RESTING
         if idle and draft.now - phone.free_since >= draft.policy.watch_seconds:
             draft.grant(phone, "watch")
-    for incident in list(draft.state.open_incidents()):
-        quiet = draft.now - incident.seen_at >= INCIDENT_QUIET_SECONDS
-        if quiet and not any(_suffers(phone, incident) for phone in draft.state.phones.values()):
-            draft.emit(ev.IncidentClosed(number=incident.number))
-
-
-def _suffers(phone: Phone, incident: Incident) -> bool:
-    here = incident.place in {f"host:{phone.host}", f"room:{phone.room}"}
-    unwell = phone.state in {State.COOLING, State.SUSPECT, State.RECOVERING}
-    return phone.present and here and unwell and shared_fault(phone.fault) == incident.fault
+    close_incidents(draft)
 
 
 def _expired(draft: Draft, phone: Phone) -> None:

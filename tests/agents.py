@@ -22,6 +22,10 @@ KILLS = {"appium": "index.js", "adb": "fork-server", "worker": "devicelab.agent.
 """Whom, and what is in its command line."""
 
 
+DYING_SECONDS = 30.0
+"""Until a killed process has gone, on a machine that is busy; what stays longer was left over."""
+
+
 class Shelf:
     """Two emulated phones, the service and the agent, each a process of its own; everything is kept in *folder*."""
 
@@ -120,12 +124,12 @@ class Shelf:
         """End everything; return what was left over."""
         self._await_agent()
         self.agent.terminate()
-        left = [] if self.agent.wait(60) == 0 else [f"the agent ended with {self.agent.returncode}"]
-        for mark in self.marks:
-            left += [" ".join(process.cmdline()[:6]) for process in (*marked(mark), *marked(mark + WORKER))]
+        left = [] if self.agent.wait() == 0 else [f"the agent ended with {self.agent.returncode}"]
+        family = [process for mark in self.marks for process in (*marked(mark), *marked(mark + WORKER))]
+        left += [f"process {process.pid}" for process in psutil.wait_procs(family, timeout=DYING_SECONDS)[1]]
         left += [f"port {port} is in use" for port in self.ports if not port_is_free(port)]
         self.service.terminate()
-        self.service.wait(30)
+        self.service.wait()
         left += [f"the phones did not know: {state['unknown']}" for state in self.phones.states() if state["unknown"]]
         self.phones.close()
         return left

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from devicelab.drivers.appium.server import free_port
 from devicelab.emulator.clock import PhoneClock
 from devicelab.emulator.commands import COMMANDS
 from devicelab.emulator.control import ask
@@ -57,12 +58,20 @@ def say(subject, text, stdin=b""):
     return asyncio.run(shell(subject, text, stdin))
 
 
+def free_row(count):
+    """Return the first of *count* free ports in a row."""
+    ports = [free_port() for _ in range(count)]
+    while ports[-1] - ports[0] != count - 1:
+        ports = [*ports[1:], free_port()]
+    return ports[0]
+
+
 class Emulator:
-    """``fer-lab emulate`` in a process of its own, on any free ports."""
+    """``fer-lab emulate`` in a process of its own, on free ports that stay a phone's while it is unplugged."""
 
     def __init__(self, android="9", phones=1, speed=1.0):
         command = [sys.executable, "-c", "from devicelab.cli import main; main()", "emulate", "--json"]
-        command += ["--phones", str(phones), "--port", "0", "--control-port", "0"]
+        command += ["--phones", str(phones), "--port", str(free_row(phones)), "--control-port", str(free_port())]
         command += ["--android", android, "--speed", str(speed)]
         path = os.pathsep.join(part for part in sys.path if part)
         environment = {**os.environ, "PYTHONPATH": path}
@@ -83,5 +92,5 @@ class Emulator:
 
     def close(self):
         self.process.terminate()
-        self.process.communicate(timeout=20)
+        self.process.communicate()
         return self.process.returncode

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from devicelab.drivers.appium.server import free_port
 from devicelab.service.auth import ROLES, Tokens
 
 ADDRESS = re.compile(r"device lab: (http://\S+)")
@@ -20,7 +21,7 @@ class Service:
     """``fer-lab serve`` in *folder*; it can be killed and started again on the same port and store."""
 
     def __init__(self, folder: Path, speed: float = 20.0, phones: int = PHONES) -> None:
-        self.folder, self._speed, self._port = folder, speed, 0
+        self.folder, self._speed, self._port = folder, speed, free_port()  # still its own while it is dead
         names = [f'[[devices]]\nname = "moto-g6-{number:02d}"\n' for number in range(1, phones + 1)]
         (folder / "lab.toml").write_text("\n".join(names) or "devices = []\n")
         tokens = Tokens(folder / "tokens.json")
@@ -47,7 +48,7 @@ class Service:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait()
         self._log.close()
 
     def _announced(self, where: int) -> str:

@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from contracts.networks import small_network
@@ -34,10 +34,16 @@ class Hosts:
 
     def start(self, host):
         command = [sys.executable, "-m", "devicelab.cli", "agent", "--lab", f"{host}.toml", "--folder", host]
-        with (self.folder / f"{host}.log").open("a") as log:
-            return subprocess.Popen(
-                [*command, "--url", self.service.url], cwd=self.folder, env=self._environment[host], stderr=log
+        log = self.folder / f"{host}.log"
+        with log.open("a") as out:
+            begins = out.tell()
+            agent = subprocess.Popen(
+                [*command, "--url", self.service.url], cwd=self.folder, env=self._environment[host], stderr=out
             )
+        while b"Ctrl-C ends it" not in log.read_bytes()[begins:]:  # before, SIGTERM would just kill it
+            assert agent.poll() is None, log.read_text()
+            time.sleep(0.05)
+        return agent
 
     def kill(self, host):
         self.agents[host].kill()
@@ -47,7 +53,7 @@ class Hosts:
     def close(self):
         for agent in self.agents.values():
             agent.terminate()
-        return [agent.wait(30) for agent in self.agents.values()]
+        return [agent.wait() for agent in self.agents.values()]
 
 
 def until(lab, phones):
@@ -62,23 +68,17 @@ def test_the_death_of_service_and_agent_loses_nothing(bare_service, tmp_path):
         path = tmp_path / f"{number}.tflite"
         path.write_bytes(small_network(side=32 + 2 * number))
         workloads.append(Workload.of(path, 1))
-    answers = {}
     with LabClient(hosts.service.url, hosts.service.tokens["search"]) as lab:
         until(lab, {"north-1", "north-2", "south-1", "south-2"})
 
-        def ask(number, workload):
-            answers[number] = lab.measure(workload, key=f"k{number}")
-
-        askers = [threading.Thread(target=ask, args=pair) for pair in enumerate(workloads)]
-        for asker in askers:
-            asker.start()
-        hosts.kill("north")
-        hosts.service.kill()
-        hosts.service.start()
-        for asker in askers:
-            asker.join(120)
+        with ThreadPoolExecutor(len(workloads)) as pool:
+            asked = [pool.submit(lab.measure, workload, key=f"k{number}") for number, workload in enumerate(workloads)]
+            hosts.kill("north")
+            hosts.service.kill()
+            hosts.service.start()
+        answers = [one.result() for one in asked]
     assert hosts.close() == [0, 0]
-    assert [answers[number].fingerprint for number in range(12)] == [one.fingerprint for one in workloads]
+    assert [one.fingerprint for one in answers] == [one.fingerprint for one in workloads]
     with Store(tmp_path / "lab.sqlite", readonly=True) as store:
         assert judged(store.events()).clean
         assert len(store.measurements()) == 12

@@ -4,8 +4,8 @@ Hundreds of measurements under random kills and faults of phones are benchmarks/
 """
 
 import json
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from agents import KILLS, Shelf
@@ -35,26 +35,24 @@ def workload(tmp_path, request):
 
 def measured(shelf, workload, meanwhile):
     """Return the latency of *workload*; *meanwhile* is done as soon as a phone is at it."""
-    found = []
     with shelf.client("search") as lab:
         shelf.await_phones(lab)
-        asker = threading.Thread(target=lambda: found.append(lab.measure(workload)))
-        asker.start()
-        while asker.is_alive() and not any(one["state"] == "MEASURING" for one in lab.get("/api/v1/devices")):
-            time.sleep(0.05)
-        meanwhile()
-        asker.join(120)
-    return found
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(lab.measure, workload)
+            while not asked.done() and not any(one["state"] == "MEASURING" for one in lab.get("/api/v1/devices")):
+                time.sleep(0.05)
+            meanwhile()
+        return asked.result()
 
 
 @pytest.mark.parametrize("whom", KILLS)
 def test_a_kill_costs_an_attempt_and_nothing_else(shelf, workload, whom):
-    (answer,) = measured(shelf, workload, lambda: shelf.kill(whom))
+    answer = measured(shelf, workload, lambda: shelf.kill(whom))
     assert (answer.fingerprint, answer.source) == (workload.fingerprint, "simulated")
 
 
 def test_an_unplugged_phone_leaves_and_comes_back(shelf, workload):
-    (answer,) = measured(shelf, workload, lambda: shelf.phones.order("unplug"))
+    answer = measured(shelf, workload, lambda: shelf.phones.order("unplug"))
     assert answer.fingerprint == workload.fingerprint
     shelf.phones.order("replug")
 
