@@ -4,7 +4,7 @@
     python benchmarks/appium_chaos.py --count 20 --seed 3
     python benchmarks/appium_chaos.py --folder chaos          # killed and run again it goes on
 
-Every few seconds a phone's fault is ordered (now, or armed for a moment of a measurement) or one of Appium, adb's
+Twice a minute a phone's fault is ordered (now, or armed for a moment of a measurement) or one of Appium, adb's
 server, a phone's process and the agent is killed with SIGKILL; whom and when is drawn from the seed. A hand plugs
 phones in again and releases those that were given up. Goals: 0 lost, 0 doubled, 0 stale, 0 wrong (by the oracle, which
 reads the log alone), every latency within 10 % of what the phones' physics say, the log's chain whole, nothing left.
@@ -173,7 +173,7 @@ def verdict(store_path: Path, workloads: list[Workload], ends: list[Measurement 
 @click.command(help=__doc__)
 @click.option("--count", default=200, show_default=True, help="Measurements.")
 @click.option("--seed", default=0, show_default=True, help="Draws what goes wrong.")
-@click.option("--every", default=20.0, show_default=True, help="Seconds between two things that go wrong, on average.")
+@click.option("--every", default=30.0, show_default=True, help="Seconds between two things that go wrong, on average.")
 @click.option("--speed", default=20.0, show_default=True, help="Seconds of the phones in one of yours.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep everything there, and go on with what is there.")
 def main(*, count: int, seed: int, every: float, speed: float, folder: Path | None) -> None:

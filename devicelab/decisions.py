@@ -11,7 +11,7 @@ from devicelab import events as ev
 from devicelab import upkeep
 from devicelab.draft import Draft
 from devicelab.errors import LeaseError
-from devicelab.incidents import find_incidents
+from devicelab.incidents import close_incidents, find_incidents
 from devicelab.machine import State
 from devicelab.requests import block_failed, give_up_hopeless, grant_all, read, submit
 from devicelab.state import Phone
@@ -27,6 +27,7 @@ def decide(draft: Draft, command: cmd.Command) -> None:
     draft.begin()
     _decide(command, draft)
     find_incidents(draft)
+    close_incidents(draft)
     if draft.lost_phones:
         draft.lost_phones = False
         give_up_hopeless(draft)

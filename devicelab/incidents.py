@@ -3,12 +3,14 @@
 Part of the lab's decisions.
 """
 
+import math
+
 from devicelab import events as ev
 from devicelab.draft import Draft
 from devicelab.faults import Fault
 from devicelab.machine import COMMON_SECONDS, INCIDENT_QUIET_SECONDS, State, is_common
 from devicelab.requests import OUT, PAUSING
-from devicelab.state import Incident, Phone, shared_fault
+from devicelab.state import Incident, LabState, Phone, shared_fault
 
 
 def find_incidents(draft: Draft) -> None:
@@ -44,8 +46,19 @@ def close_incidents(draft: Draft) -> None:
     took the same adb and Appium.
     """
     for incident in list(draft.state.open_incidents()):
-        if _is_over(incident, [phone for phone in draft.state.phones.values() if _is_in(phone, incident)], draft.now):
+        phones = _of(draft.state, incident)
+        proven = incident.fault in PAUSING and _is_proven(phones, incident.seen_at)
+        if not _is_felt(phones, incident) and (proven or draft.now >= incident.seen_at + INCIDENT_QUIET_SECONDS):
             draft.emit(ev.IncidentClosed(number=incident.number))
+
+
+def next_close(state: LabState) -> float:
+    """Return when time alone closes an incident (seconds since 1970), infinity if it does not.
+
+    What keeps one open beyond that is a phone that suffers, which ends with a command of its own.
+    """
+    resting = [one for one in state.open_incidents() if not _is_felt(_of(state, one), one)]
+    return min((one.seen_at + INCIDENT_QUIET_SECONDS for one in resting), default=math.inf)
 
 
 def is_excused(draft: Draft, phone: Phone, fault: Fault) -> bool:
@@ -54,18 +67,18 @@ def is_excused(draft: Draft, phone: Phone, fault: Fault) -> bool:
     return any(one.place in places and shared_fault(fault.id) == one.fault for one in draft.state.open_incidents())
 
 
-def _is_over(incident: Incident, phones: list[Phone], now: float) -> bool:
-    if any(_suffers(phone, incident) for phone in phones):
-        return False
-    fit = [phone.calibration for phone in phones if phone.state not in OUT]
-    proven = fit and all(one is not None and one.measured_at > incident.seen_at for one in fit)
-    return (incident.fault in PAUSING and bool(proven)) or now - incident.seen_at >= INCIDENT_QUIET_SECONDS
+def _of(state: LabState, incident: Incident) -> list[Phone]:
+    """Return the phones of the place."""
+    places = ((phone, {f"host:{phone.host}", f"room:{phone.room}"}) for phone in state.phones.values())
+    return [phone for phone, mine in places if phone.present and incident.place in mine]
 
 
-def _is_in(phone: Phone, incident: Incident) -> bool:
-    return phone.present and incident.place in {f"host:{phone.host}", f"room:{phone.room}"}
+def _is_felt(phones: list[Phone], incident: Incident) -> bool:
+    unwell = {State.COOLING, State.SUSPECT, State.RECOVERING}
+    return any(phone.state in unwell and shared_fault(phone.fault) == incident.fault for phone in phones)
 
 
-def _suffers(phone: Phone, incident: Incident) -> bool:
-    unwell = phone.state in {State.COOLING, State.SUSPECT, State.RECOVERING}
-    return unwell and shared_fault(phone.fault) == incident.fault
+def _is_proven(phones: list[Phone], since: float) -> bool:
+    """Whether all of *phones* that work here have measured the reference *since*."""
+    known = [phone.calibration for phone in phones if phone.state not in OUT]
+    return bool(known) and all(one is not None and one.measured_at > since for one in known)

@@ -7,7 +7,7 @@ from devicelab.draft import Draft
 from devicelab.errors import ConfigError
 from devicelab.faults import FAULTS, Fault, Rung
 from devicelab.gate import unfit
-from devicelab.incidents import close_incidents, find_incidents, is_excused
+from devicelab.incidents import find_incidents, is_excused, next_close
 from devicelab.machine import (
     GIVE_UP,
     GOLDEN_TRIES,
@@ -243,7 +243,7 @@ def lost(draft: Draft, phone: Phone, command: cmd.Lost) -> None:
 
 
 def keep(draft: Draft) -> None:
-    """Let time act: end leases and states that have lasted too long, look at phones that rest, close incidents."""
+    """Let time act: end leases and states that have lasted too long, and look at phones that rest."""
     for phone in list(draft.state.phones.values()):
         if not phone.present:
             continue
@@ -255,7 +255,6 @@ def keep(draft: Draft) -> None:
         idle = phone.lease is None and phone.state in RESTING
         if idle and draft.now - phone.free_since >= draft.policy.watch_seconds:
             draft.grant(phone, "watch")
-    close_incidents(draft)
 
 
 def _expired(draft: Draft, phone: Phone) -> None:
@@ -333,7 +332,8 @@ def _allowed(action: cmd.Action) -> frozenset[State]:
 
 def next_due(state: LabState, policy: Policy) -> float:
     """Return when time alone makes something happen next (seconds since 1970)."""
-    return min((_due(phone, policy) for phone in state.phones.values() if phone.present), default=state.at + 60.0)
+    phones = min((_due(phone, policy) for phone in state.phones.values() if phone.present), default=state.at + 60.0)
+    return min(phones, next_close(state))
 
 
 def _due(phone: Phone, policy: Policy) -> float:
