@@ -51,6 +51,9 @@ def agent(*, lab_path: Path, url: str | None, token_file: Path | None, folder: P
     process for each phone, notices phones that come and go, and restarts what dies. The service calls this host by
     the name of its token: fer-lab token add shelf-1 --role agent.
 
+    shelf.toml has a table for each phone, udid being what adb devices calls it: [[devices]] driver = "appium",
+    name = "moto-1", udid = "ZY322ABCDE", a line for each key.
+
     Example: FER_LAB_TOKEN=... fer-lab agent --lab shelf.toml --url http://lab:8750
     """
     config = LabConfig.load(lab_path)
