@@ -50,7 +50,7 @@ UNDO = {
 FAULTS = (*UNDO, "drop", "crash-uia2", "crash-app", "wedge-app", "reboot", "truncate-log", "wrong-args")
 WHENS = ("now", "push", "start", "run", "read")
 REACTION_SECONDS = 20.0
-"""The longest that a fault stays before it is undone."""
+"""The longest between two rounds of the hand that undoes what it finds."""
 
 
 class Mischief(threading.Thread):
@@ -61,32 +61,34 @@ class Mischief(threading.Thread):
         self.done: Counter[str] = Counter()
         self._lab, self._rng, self._every, self._console = lab, rng, every, console
         self._over = threading.Event()
-        self._undo: dict[tuple[int, str], float] = {}
 
     def run(self) -> None:
         """Do it until the end."""
         due = time.monotonic() + self._every
-        looked = due
+        round_at = due
         while not self._over.wait(0.2):
             now = time.monotonic()
-            for phone, what in [key for key, at in self._undo.items() if at <= now]:
-                del self._undo[phone, what]
-                self._lab.phones.order(UNDO[what], phone)
-            if now >= looked:
-                looked = now + 5.0
+            if now >= round_at:
+                round_at = now + float(self._rng.uniform(1.0, REACTION_SECONDS))
+                self._mend()
                 self._release()
             if now >= due:
                 due = now + float(self._rng.uniform(0.5, 1.5)) * self._every
-                self._strike(now)
+                self._strike()
 
     def end(self) -> None:
         """Stop, and undo what can be undone."""
         self._over.set()
         self.join()
-        for phone, what in self._undo:
-            self._lab.phones.order(UNDO[what], phone)
+        self._mend()
 
-    def _strike(self, now: float) -> None:
+    def _mend(self) -> None:
+        """Be the hand that walks past: undo what a hand can undo. What was armed for later waits for the next round."""
+        for phone in range(2):
+            for what in sorted(set(UNDO.values())):
+                self._lab.phones.order(what, phone)
+
+    def _strike(self) -> None:
         if self._rng.random() < 0.4:
             whom = str(self._rng.choice(list(KILLS)))
             if self._lab.kill(whom):
@@ -96,8 +98,6 @@ class Mischief(threading.Thread):
         phone = int(self._rng.integers(2))
         self._lab.phones.order(what, phone, when)
         self._note(f"{what} {when}")
-        if what in UNDO:
-            self._undo[phone, what] = now + float(self._rng.uniform(1.0, REACTION_SECONDS))
 
     def _note(self, what: str) -> None:
         self.done[what] += 1
