@@ -1,221 +1,351 @@
 """Do every fault of the emulated phone at every moment of a measurement, on one of two phones in use.
 
-    python benchmarks/appium_faults.py                                  # all, about half an hour
+    python benchmarks/appium_faults.py --keep faults.jsonl --table docs/appium-faults.md     # all, about half an hour
     python benchmarks/appium_faults.py --fault drop --fault reboot --when run
 
-The measurement goes through the real Appium and adb. What is right: the first attempt either gives a number that is the
-phone's, or fails with a fault that is named; then the recovery ladder is climbed from that fault's rung on until the
-phone measures again, unless a hand is needed (quarantined) or the protocol's gate refuses it (refused). Meanwhile the
-other phone measures without a failure, and at the end no process and no forward is left.
+Everything goes through the lab as it is deployed: service, agent, a process for each phone, the real Appium and adb.
+In each case a new network is asked for on the one phone, with the fault armed for that moment; three seconds after it
+came a hand undoes it, and releases the phone if it was given up. Right is: the fault is named, the answer comes all the
+same, is the phone's and is committed once; meanwhile no block of the other phone, which measures all the time, fails
+(what the protocol refuses for its noise does not count), and adb forwards no port but those of the two phones. At the
+end no process, port or forward is left.
+
+Killed and run again with the same --keep it goes on. Given --table, the rows are written there when none is missing.
 """
 
+import itertools
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
-from devicelab.config import AppiumPhone
-from devicelab.drivers.appium.driver import AppiumDriver
-from devicelab.drivers.appium.processes import marked, my_mark
-from devicelab.drivers.appium.server import AppiumServer, free_port
-from devicelab.emulator.control import ask
-from devicelab.errors import DeviceError, DeviceLabError, HostError
-from devicelab.faults import UNKNOWN, Rung
-from devicelab.gate import RULES, unfit
-from devicelab.measurement import Burst, Workload
-from devicelab.protocols import SystemClock
+from devicelab import events as ev
+from devicelab.client import LabClient
+from devicelab.device import Selector
+from devicelab.drivers.appium.adb import Adb
+from devicelab.errors import DeviceLabError
+from devicelab.faults import FAULTS as KNOWN
+from devicelab.faults import Rung
+from devicelab.graph import read_graph
+from devicelab.measurement import Measurement, Workload
+from devicelab.oracle import judged
+from devicelab.roofline import latency_ms
+from devicelab.store import Store
 from devicelab.toolbox import find_toolbox
 
-UNDO = {
-    "unplug": "replug",
-    "hang": "unhang",
-    "unauthorize": "authorize",
-    "hot": "cool",
-    "throttle": "cool",
-    "storage-full": "storage-free",
-    "pop-up": "dismiss",
-    "empty-battery": "charge",
-    "sick-battery": "charge",
-    "duplicate-serial": "true-serial",
-}
-FAULTS = (*UNDO, "drop", "crash-uia2", "crash-app", "wedge-app", "reboot", "truncate-log", "wrong-args")
-WHENS = ("push", "start", "run", "read")
-LADDER = (Rung.RETRY, Rung.RECONNECT, Rung.REINSTALL, Rung.REBOOT)
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from agents import Shelf
+from contracts.networks import small_network
+
+VICTIM, OTHER = "moto-0", "moto-1"
+THREADS = 4
+NEAR = 0.1
 HAND_SECONDS = 3.0
-"""After so long somebody plugs the phone in again, or whatever undoes the fault."""
+LONGEST_SECONDS = 240.0
+LOST = frozenset({"F1", "F2", "F3", "F8", "F9", "F11", "F15"})
+"""What the loss of a connection may be taken for: whoever notices first says so in its own words."""
+
+EXPECTED: dict[str, tuple[str, frozenset[str]]] = {
+    "drop": ("", LOST),
+    "unplug": ("replug", LOST),
+    "hang": ("unhang", LOST),
+    "crash-uia2": ("", LOST),
+    "crash-app": ("", frozenset({"F18"})),
+    "wedge-app": ("", frozenset({"F18"})),
+    "unauthorize": ("authorize", LOST | {"F10"}),
+    "reboot": ("", LOST | {"F16"}),
+    "hot": ("cool", frozenset({"F19"})),
+    "throttle": ("cool", frozenset({"F19"})),
+    "storage-full": ("storage-free", frozenset({"F17"})),
+    "truncate-log": ("", frozenset({"F18", "F25"})),
+    "wrong-args": ("", frozenset({"F25"})),
+    "pop-up": ("dismiss", frozenset({"F18", "F22"})),
+    "empty-battery": ("charge", frozenset({"F21"})),
+    "sick-battery": ("charge", frozenset({"F21", "F21H"})),
+    "duplicate-serial": ("true-serial", frozenset({"F26"})),
+}
+"""Each fault of the phone: what undoes it ("": nothing need), and what the lab may take it for."""
+WHENS = ("run", "start", "push", "read")
 
 
-class Lab:
-    """Two emulated phones, one Appium, one adb server."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table: what was done, what the lab took it for and did, and what is wrong with that ("": nothing).
 
-    def __init__(self, folder: Path, speed: float) -> None:
-        command = [sys.executable, "-c", "from devicelab.cli import main; main()", "emulate", "--phones", "2"]
-        command += ["--port", "0", "--control-port", "0", "--json", "--speed", str(speed)]
-        path = os.pathsep.join(part for part in sys.path if part)
-        environment = {**os.environ, "PYTHONPATH": path}
-        self.emulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        assert self.emulator.stdout is not None  # noqa: S101 - it was asked for
-        where = json.loads(self.emulator.stdout.readline())
-        self.control, self.phones = where["control"], where["phones"]
-        self.server = AppiumServer(find_toolbox(), SystemClock(), folder)
-        self.server.acquire()
-        self.adb_port = free_port()
-        self.victim, self.other = (self._driver(number) for number in range(2))
-        self.folder, self._count = folder, 0
+    *seconds* passed until the answer; *commits* is how often it was committed.
+    """
 
-    def _driver(self, number: int) -> AppiumDriver:
-        ports = {"adb_port": self.adb_port, "system_port": free_port()}
-        udid = self.phones[number]["udid"]
-        phone = AppiumPhone(driver="appium", name=f"phone-{number + 1}", udid=udid, settle_seconds=0, **ports)
-        return AppiumDriver(phone, self.server, SystemClock())
+    fault: str
+    when: str
+    named: str
+    outcome: str
+    commits: int
+    seconds: float
+    wrong: str
 
-    def order(self, fault: str, when: str = "now") -> None:
-        """Do *fault* to the victim, or arm it."""
-        ask(self.control, do=fault, phone=self.phones[0]["serial"], when=when)
-
-    def new_model(self) -> Workload:
-        """Return the reference network under a content that no phone has seen, so that it is pushed."""
-        self._count += 1
-        path = self.folder / f"model-{self._count}.tflite"
-        path.write_bytes(self.server.reference.read_bytes() + self._count.to_bytes(4) * 250_000)
-        return Workload.of(path, 1)
-
-    def close(self) -> str:
-        """End everything and return what was left over, "" for nothing."""
-        self.victim.close()
-        self.other.close()
-        forwards = self.server.adb(self.adb_port).call("forward", "--list").split()
-        children = [process for process in marked(my_mark()) if {"logcat", "instrument"} & set(process.cmdline())]
-        self.server.release()
-        left = marked(my_mark())
-        self.emulator.terminate()
-        self.emulator.communicate(timeout=20)
-        return f"{len(forwards)} forwards, {len(children)} orphans, {len(left)} processes"
+    def line(self) -> str:
+        """Return it in Markdown."""
+        end = f"WRONG: {self.wrong}" if self.wrong else "right"
+        cells = (self.fault, self.when, self.named, self.outcome, self.commits, f"{self.seconds:.0f} s", end)
+        return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
 
 
-class Neighbour:
-    """The other phone, measuring in a thread of its own all the time."""
+HEAD = (
+    "| fault | during | taken for | outcome | commits | answer after | verdict |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |"
+)
 
-    def __init__(self, lab: Lab) -> None:
-        self.bursts, self.failures = 0, list[str]()
-        self._lab, self._stop = lab, threading.Event()
-        self._thread = threading.Thread(target=self._work)
-        self._thread.start()
 
-    def _work(self) -> None:
-        while not self._stop.is_set():
+class Bench(Shelf):
+    """The lab, in which a request waits for the person who releases its phone; the phones calibrate only if they must.
+
+    Each network that it makes has a graph of its own.
+    """
+
+    def __init__(self, folder: Path, speed: float, first: int) -> None:
+        self._numbers = itertools.count(first)
+        self._making = threading.Lock()
+        super().__init__(folder, speed)
+        self.adb = Adb(find_toolbox().adb, self.ports[1])
+
+    def _write(self) -> None:
+        super()._write()
+        for path in (self.folder / "serve.toml", self.folder / "shelf.toml"):
+            path.write_text(path.read_text().replace("reference_blocks = 10", "reference_blocks = 1000"))
+        path = self.folder / "serve.toml"
+        path.write_text(path.read_text() + "wait_for_operator = true\n")
+
+    def network(self) -> Workload:
+        """Return a network that no phone has seen."""
+        with self._making:
+            number = next(self._numbers)
+        path = self.folder / f"{number}.tflite"
+        path.write_bytes(small_network(side=96 + 4 * (number % 20), filters=16 + 4 * (number // 20)))
+        return Workload.of(path, THREADS)
+
+    def log(self, after: int = 0) -> list[tuple[int, ev.Event]]:
+        """Return what happened behind event number *after*."""
+        with Store(self.folder / "lab.sqlite", readonly=True) as store:
+            return [(row.seq, ev.decode(row.body)) for row in store.events(after)]
+
+    def ask(self, phone: str, workload: Workload) -> Measurement:
+        """Return the latency of *workload* on *phone*."""
+        with self.client("search") as lab:
+            return lab.measure(workload, selector=Selector(name=phone))
+
+
+class Neighbour(threading.Thread):
+    """The other phone, measuring all the time; ``end`` it. What its requests ended in, if not in a measurement."""
+
+    def __init__(self, lab: Bench) -> None:
+        super().__init__(daemon=True)
+        self.measured, self.failures = 0, list[str]()
+        self._lab, self._over = lab, threading.Event()
+
+    def run(self) -> None:
+        """Ask for one network after the other."""
+        while not self._over.is_set():
             try:
-                self._lab.other.reference(6)
-                self.bursts += 1
+                self._lab.ask(OTHER, self._lab.network())
+                self.measured += 1
             except DeviceLabError as error:
                 self.failures.append(str(error))
 
     def end(self) -> None:
-        """Stop after the burst that is under way."""
-        self._stop.set()
-        self._thread.join()
+        """Let it finish what is under way."""
+        self._over.set()
+        self.join(LONGEST_SECONDS)
+
+
+class Case:
+    """One fault at one moment: the request, the hand, and what the log says of them."""
+
+    def __init__(self, lab: Bench, operator: LabClient, fault: str, when: str) -> None:
+        self._lab, self._operator = lab, operator
+        self._fault, self._when = fault, when
+        self._workload = lab.network()
+        self._answer: Measurement | DeviceLabError | None = None
+        self._came = False
+
+    def row(self) -> Row:
+        """Do it and return what came of it."""
+        log = self._lab.log()
+        before, forwards = (log[-1][0] if log else 0), self._forwards()
+        happened = len(self._happened())
+        self._lab.phones.order(self._fault, 0, self._when)
+        begun = time.monotonic()
+        asker = threading.Thread(target=self._ask, daemon=True)
+        asker.start()
+        self._be_the_hand(asker, happened, begun + LONGEST_SECONDS)
+        seconds = time.monotonic() - begun
+        happened_at_all = self._came
+        return self._judge(self._lab.log(before), seconds, happened_at_all, max(forwards, self._forwards()))
+
+    def _ask(self) -> None:
+        try:
+            self._answer = self._lab.ask(VICTIM, self._workload)
+        except DeviceLabError as error:
+            self._answer = error
+
+    def _happened(self) -> list[str]:
+        (state,) = [one for one in self._lab.phones.states() if one["serial"] == self._lab.phones.serials[0]]
+        return [str(one) for one in state["happened"]]
+
+    def _be_the_hand(self, asker: threading.Thread, happened: int, latest: float) -> None:
+        """Undo the fault after a while, release the phone if it was given up, until it is at work again."""
+        undo, _ = EXPECTED[self._fault]
+        undo_at = float("inf")
+        while time.monotonic() < latest:
+            if not self._came and len(self._happened()) > happened:
+                self._came, undo_at = True, time.monotonic() + HAND_SECONDS
+            if time.monotonic() >= undo_at:
+                undo_at = float("inf")
+                if undo:
+                    self._lab.phones.order(undo)
+                    undo = ""
+            state = self._state()
+            if state == "QUARANTINED" and not undo:
+                self._operator.post(f"/api/v1/devices/{VICTIM}/release", {"why": "looked at it"})
+            over = not asker.is_alive() and state in {"READY", "LEASED", "MEASURING"}
+            if over and (undo_at == float("inf") or not self._came):
+                break
+            time.sleep(0.3)
+
+    def _state(self) -> str:
+        (state,) = [one["state"] for one in self._operator.get("/api/v1/devices") if one["name"] == VICTIM]
+        return str(state)
+
+    def _forwards(self) -> int:
+        return len([line for line in self._lab.adb.call("forward", "--list").splitlines() if line.strip()])
+
+    def _judge(self, log: list[tuple[int, ev.Event]], seconds: float, came: bool, forwards: int) -> Row:
+        events = [event for _, event in log]
+        moves = [one for one in events if isinstance(one, ev.PhoneMoved) and one.device == VICTIM]
+        failed = [one for one in events if isinstance(one, ev.BlockFailed) and one.device == VICTIM]
+        named = list(dict.fromkeys([one.fault for one in (*failed, *moves) if one.fault]))
+        commits = [one for one in events if isinstance(one, ev.MeasurementCommitted)]
+        mine = [one for one in commits if one.measurement.fingerprint == self._workload.fingerprint]
+        others = [one for one in events if isinstance(one, ev.BlockFailed) and one.device == OTHER and not one.reason]
+        wrong = list(_faults_of(named, self._fault))
+        wrong += [] if came else ["it did not come"]
+        wrong += [] if len(mine) == 1 else [f"{len(mine)} commits"]
+        wrong += [f"the other phone failed: {one.fault} {one.message[:80]}" for one in others]
+        wrong += [] if forwards <= 2 else [f"{forwards} forwards"]
+        wrong += self._strange()
+        said = ", ".join(f"{one} ({KNOWN[one].blame})" if one in KNOWN else one for one in named) or "-"
+        return Row(self._fault, self._when, said, told(events, moves, failed), len(mine), seconds, "; ".join(wrong))
+
+    def _strange(self) -> list[str]:
+        """Return what is wrong with the answer."""
+        if not isinstance(self._answer, Measurement):
+            return [f"no answer: {str(self._answer)[:120]}"]
+        truth = latency_ms(read_graph(self._workload.path).operators, threads=THREADS)
+        error = self._answer.median_ms / truth - 1
+        return [] if abs(error) < NEAR else [f"{error:+.0%} beside the phone's physics"]
+
+
+def _faults_of(named: list[str], fault: str) -> Iterator[str]:
+    """Yield what the first name of *fault* should not have been; later ones may come of the recovery."""
+    if named and named[0] not in EXPECTED[fault][1]:
+        yield f"taken for {named[0]}"
+
+
+def told(events: list[ev.Event], moves: list[ev.PhoneMoved], failed: list[ev.BlockFailed]) -> str:
+    """Return in words what the lab did."""
+    words = [f"refused ({one.reason})" for one in failed if one.reason]
+    words += ["retried" for one in failed if not one.reason]
+    rungs = Counter(
+        Rung(one.rung).name.lower()
+        for one in events
+        if isinstance(one, ev.LeaseGranted) and one.device == VICTIM and one.duty == "recover"
+    )
+    words += [f"recovered by {name}" for name in rungs]
+    targets = {str(one.target) for one in moves}
+    words += [name.lower() for name in ("COOLING", "CHARGING", "QUARANTINED") if name in targets]
+    words += ["released by hand"] if "QUARANTINED" in targets else []
+    return ", ".join([*dict.fromkeys(words), "measured"])
+
+
+def kept(path: Path | None) -> list[Row]:
+    """Return the rows that an earlier run has left in *path*."""
+    if path is None or not path.exists():
+        return []
+    return [Row(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def conclusion(lab: Bench, neighbour: Neighbour, left: list[str]) -> list[str]:
+    """Return what is to be said of all cases of this run together."""
+    with Store(lab.folder / "lab.sqlite", readonly=True) as store:
+        found, problems = judged(store.events()), store.verify().problems
+    counts = ", ".join(f"{len(getattr(found, name))} {name}" for name in ("lost", "double", "stale", "wrong"))
+    return [
+        f"The other phone meanwhile: {neighbour.measured} measurements, {len(neighbour.failures)} not measured.",
+        f"The oracle, of {found.orders} orders: {counts}; problems in the log's chain: {len(problems)}.",
+        f"Left over at the end: {'; '.join(left) or 'nothing'}.",
+    ]
 
 
 @click.command(help=__doc__)
-@click.option("--fault", "faults", multiple=True, default=FAULTS, help="Which; all by default.")
+@click.option("--fault", "faults", multiple=True, default=tuple(EXPECTED), help="Which; all by default.")
 @click.option("--when", "whens", multiple=True, default=WHENS, help="At which moments; all by default.")
-@click.option("--speed", default=5.0, show_default=True, help="Seconds of the phones in one of yours.")
-def main(*, faults: tuple[str, ...], whens: tuple[str, ...], speed: float) -> None:
-    """Do the faults and print the table."""
+@click.option("--speed", default=10.0, show_default=True, help="Seconds of the phones in one of yours.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Add the rows to this file, and do none that it has.")
+@click.option("--table", type=click.Path(path_type=Path), help="Write the table there once it is whole.")
+def main(
+    *, faults: tuple[str, ...], whens: tuple[str, ...], speed: float, keep: Path | None, table: Path | None
+) -> None:
+    """Do the faults and print the table; exit with 1 if a row is wrong."""
+    rows = kept(keep)
+    done = {(row.fault, row.when) for row in rows}
     with tempfile.TemporaryDirectory() as folder:
-        lab = Lab(Path(folder), speed)
+        lab = Bench(Path(folder), speed, 100 * len(rows))
         neighbour = Neighbour(lab)
-        wrong = 0
         try:
-            measure(lab)
-            print(
-                "| fault | when | first attempt | fault, blame | outcome |\n| --- | --- | --- | --- | --- |", flush=True
-            )
-            for fault in faults:
-                for when in whens:
-                    first, named, outcome = inject(lab, fault, when)
-                    wrong += outcome.startswith("WRONG")
-                    print(f"| {fault} | {when} | {first} | {named} | {outcome} |", flush=True)
+            with lab.client("operator") as operator:
+                lab.await_phones(operator)
+                lab.ask(VICTIM, lab.network())
+                neighbour.start()
+                print(HEAD, flush=True)
+                for when, fault in itertools.product(whens, faults):
+                    if (fault, when) in done:
+                        continue
+                    rows.append(Case(lab, operator, fault, when).row())
+                    print(rows[-1].line(), flush=True)
+                    if keep is not None:
+                        with keep.open("a") as file:
+                            file.write(json.dumps(asdict(rows[-1])) + "\n")
         finally:
             neighbour.end()
             left = lab.close()
-    print(f"\nthe other phone: {neighbour.bursts} bursts, {len(neighbour.failures)} failures; left over: {left}")
-    for failure in neighbour.failures[:5]:
-        print(f"  {failure[:300]}")
-    print(f"{len(faults) * len(whens)} cases, {wrong} wrong")
+        words = conclusion(lab, neighbour, left)
+    print("\n".join(["", *words]))
+    wrong = sum(bool(row.wrong) for row in rows)
+    print(f"{len(rows)} cases, {wrong} wrong")
+    if table is not None and {(row.fault, row.when) for row in rows} >= set(itertools.product(EXPECTED, WHENS)):
+        write(table, rows, words)
+    raise SystemExit(bool(wrong or left))
 
 
-def inject(lab: Lab, fault: str, when: str) -> tuple[str, str, str]:
-    """Return how the first attempt ended, the fault it was taken for, and what came of it in the end."""
-    lab.order(fault, when)
-    try:
-        burst = measure(lab)
-    except (DeviceError, HostError) as error:
-        first, named = type(error).__name__, f"{error.fault.id}, {error.fault.blame}"
-        if error.fault is UNKNOWN:
-            named += f": {error}"
-        if not error.fault.recoverable:
-            outcome = "quarantined"
-            heal(lab, fault)
-            climb(lab, Rung.RECONNECT)
-        else:
-            timer = threading.Timer(HAND_SECONDS, heal, (lab, fault))
-            timer.start()
-            outcome = climb(lab, error.fault.rung or Rung.RETRY)
-            timer.join()
-        return first, named, outcome
-    outcome = judge(lab, burst)
-    heal(lab, fault)
-    return f"{burst.typical_ms:.2f} ms", "-", outcome
-
-
-def judge(lab: Lab, burst: Burst) -> str:
-    """Return whether the gate refuses the phone, or the number is the phone's."""
-    reason = unfit(lab.victim.health(), RULES)
-    if reason:
-        return f"refused: {reason.text}"
-    right = abs(burst.typical_ms / lab.victim.reference_ms - 1) < 0.15
-    return "measured" if right else f"WRONG: {burst.typical_ms:.2f} ms"
-
-
-def climb(lab: Lab, rung: Rung) -> str:
-    """Climb from *rung* on until the phone measures, and return what helped."""
-    said = ""
-    for step in LADDER:
-        if step < rung:
-            continue
-        try:
-            lab.victim.recover(step)
-            return f"recovered by {step.name.lower()}: {judge(lab, measure(lab))}"
-        except DeviceLabError as error:
-            said = str(error)
-    return f"WRONG: not recovered: {said[:160]}"
-
-
-def measure(lab: Lab) -> Burst:
-    """Do what a block does and return the last burst."""
-    driver = lab.victim
-    try:
-        driver.health()
-        driver.load(lab.new_model())
-        driver.reference(5)
-        driver.run(5)
-        return driver.run(5)
-    finally:
-        with suppress(DeviceLabError):
-            driver.unload()
-
-
-def heal(lab: Lab, fault: str) -> None:
-    """Undo *fault*."""
-    if fault in UNDO:
-        lab.order(UNDO[fault])
+def write(path: Path, rows: list[Row], words: list[str]) -> None:
+    """Write the whole table to *path*."""
+    about = (
+        "# What the lab does about every fault of a phone\n\n"
+        "Written by `benchmarks/appium_faults.py`, which says what is done and what is right: each fault of the\n"
+        "emulated phone's control channel, at each moment of a measurement, on one of two phones in use, through\n"
+        "service, agent, Appium and adb. Simulated phones; blame in brackets is as in `devicelab/faults.py`.\n"
+    )
+    order = {case: place for place, case in enumerate(itertools.product(EXPECTED, WHENS))}
+    lines = [row.line() for row in sorted(rows, key=lambda row: order[row.fault, row.when])]
+    wrong = sum(bool(row.wrong) for row in rows)
+    end = [f"{len(rows)} cases, {wrong} wrong.", *words]
+    path.write_text(about + "\n" + "\n".join([HEAD, *lines]) + "\n\n" + "\n".join(end) + "\n")
 
 
 if __name__ == "__main__":
