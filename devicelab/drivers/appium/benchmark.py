@@ -14,7 +14,9 @@ from devicelab.protocols import Clock
 
 START_SECONDS = 30.0
 """How long an app may take to log its first line; two seconds are usual."""
-POLL_SECONDS = 0.1
+POLL_SHARE, POLL_FLOOR, POLL_CEILING = 1 / 16, 0.02, 0.25
+"""The log is read every so many of the seconds that a run has taken already, within limits: a short run is seen to end
+soon, and a long one does not keep the host busy. It is Appium that is asked; the phone does not notice."""
 HEARTBEAT_SECONDS = 1.0
 HEARTBEAT = f"cat /proc/uptime; pidof {BENCHMARK_PACKAGE}; true"
 DEAF_BEATS = 3
@@ -65,8 +67,8 @@ class _AppRun:
         self._beat()
         self._before = {line.pid for line in self._session.log()}
         self._session.start_activity(BENCHMARK_ACTIVITY, self._asked.arguments())
-        start_by = self._clock.now() + START_SECONDS
-        beat_at = self._clock.now() + HEARTBEAT_SECONDS
+        begun = self._clock.now()
+        start_by, beat_at = begun + START_SECONDS, begun + HEARTBEAT_SECONDS
         while not self._is_over():
             now = self._clock.now()
             if now >= deadline or (not self._pid and now >= start_by):
@@ -74,7 +76,7 @@ class _AppRun:
             if now >= beat_at:
                 beat_at = now + HEARTBEAT_SECONDS
                 self._beat()
-            self._clock.sleep(POLL_SECONDS)
+            self._clock.sleep(min(max((now - begun) * POLL_SHARE, POLL_FLOOR), POLL_CEILING))
             self._read()
         return [line.text for line in self._mine if line.tag == LOG_TAG]
 

@@ -31,6 +31,7 @@ from devicelab.errors import DeviceError, HostError, WorkloadError
 from devicelab.faults import FAULTS, Rung
 from devicelab.graph import read_graph
 from devicelab.measurement import Burst, Workload
+from devicelab.operators import Graph
 from devicelab.protocols import Clock
 from devicelab.roofline import latency_ms
 
@@ -74,6 +75,7 @@ class AppiumDriver:
         self._ending: Ending | None = None
         self._installed = False
         self._loaded: _Model | None = None
+        self._canary: _Model | None = None
         server.acquire()
         try:
             self.device = Device(name=phone.name, platform=self._host("asking who it is", self._identify))
@@ -100,11 +102,14 @@ class AppiumDriver:
         graph = read_graph(workload.path)
         if graph.fingerprint != workload.fingerprint:
             raise WorkloadError(f"{workload.path}: was changed since it was read; measure it again")
-        self._loaded = self._bring(workload.path, workload.threads)
+        self._loaded = self._bring(workload.path, graph, workload.threads)
 
     def reference(self, runs: int) -> Burst:
-        """Run the reference network, which is on the phone from the first time on; see ``Driver.reference``."""
-        return self._burst(self._bring(self._server.reference, reference.THREADS), runs)
+        """Run the reference network, which is looked for on the phone once a session; see ``Driver.reference``."""
+        if self._canary is None:
+            path = self._server.reference
+            self._canary = self._bring(path, read_graph(path), reference.THREADS)
+        return self._burst(self._canary, runs)
 
     def run(self, runs: int) -> Burst:
         """Run the loaded workload in a new process, warmed up; see ``Driver.run``."""
@@ -153,8 +158,8 @@ class AppiumDriver:
         self._adb.connect(self._phone.udid)
         return read_platform(self._adb, self._phone)
 
-    def _bring(self, path: Path, threads: int) -> _Model:
-        """Make sure that the phone has the file at *path*, under the name of its content."""
+    def _bring(self, path: Path, graph: Graph, threads: int) -> _Model:
+        """Make sure that the phone has the file at *path*, which holds *graph*, under the name of its content."""
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         target = f"{MODELS}/{digest}.tflite"
         if not self._has(target, digest):
@@ -163,7 +168,7 @@ class AppiumDriver:
             self._host(doing, lambda: self._adb.push(self._phone.udid, path, target))
             if not self._has(target, digest):
                 raise DeviceError(f"{self.device.name}: {path.name} arrived with another content", FAULTS["F25"])
-        return _Model(target, latency_ms(read_graph(path).operators, threads=threads), threads)
+        return _Model(target, latency_ms(graph.operators, threads=threads), threads)
 
     def _has(self, target: str, digest: str) -> bool:
         status, answer = self._on(lambda session: session.try_shell(f"sha256sum {target}"))
@@ -187,12 +192,12 @@ class AppiumDriver:
         return self._adb.on(self._phone.udid, "shell", command)
 
     def _end_benchmark(self, shell: Callable[[str], str]) -> None:
-        """End what may still run on the phone, and see that it has ended."""
-        native = Path(NATIVE_BENCHMARK).name
-        running = shell(f"am force-stop {BENCHMARK_PACKAGE}; pidof {native}; true").split()
-        if running:
-            shell(f"kill -9 {' '.join(running)}; true")
-        left = shell(f"pidof {BENCHMARK_PACKAGE}; pidof {native}; true").split()
+        """End what may still run on the phone, and see that it has ended; one round trip if nothing runs."""
+        look = f"pidof {BENCHMARK_PACKAGE}; pidof {Path(NATIVE_BENCHMARK).name}; true"
+        left = shell(f"am force-stop {BENCHMARK_PACKAGE}; {look}").split()
+        if left:
+            shell(f"kill -9 {' '.join(left)}; true")
+            left = shell(look).split()
         if left:
             raise DeviceError(f"{self.device.name}: the benchmark does not end: {' '.join(left)}", FAULTS["F18"])
 
@@ -256,7 +261,7 @@ class AppiumDriver:
         self._host("freeing its port", lambda: self._adb.release_port(self._phone.udid, self._phone.system_port))
 
     def _drop_session(self) -> None:
-        session, self._session = self._session, None
+        session, self._session, self._canary = self._session, None, None
         if session is not None:
             self._ending = session.end()
 
