@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fer_core.artifact import sha256_of
@@ -29,11 +29,13 @@ class ArtifactStore:
     """Entries under one local folder, shared by every process that can see the folder.
 
     Keys are hex digests (``search.candidate.digest_of``). Everything that touches the file system
-    goes through the five public methods, so another kind of store needs only those.
+    goes through the five public methods, so another kind of store needs only those. *waiting* is entered while
+    another process computes what is asked for.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, waiting: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self._root = root
+        self._waiting = waiting
 
     def get_or_compute(self, key: str, compute: Callable[[Path], None]) -> Path:
         """Return the entry's folder; when it is missing or damaged, let *compute* fill it first.
@@ -72,7 +74,8 @@ class ArtifactStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            with self._waiting():
+                fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)

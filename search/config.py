@@ -1,7 +1,7 @@
 """What a study is, as a frozen value read from study.toml.
 
 The *meaning* of a study (space, data, objectives, constraints, seed, kind of phone) has a digest
-of its own; the budget may change between a run and its resumption, the meaning never. Ranges are
+of its own; budget and limits may change between a run and its resumption, the meaning never. Ranges are
 written here, the shape of the space (which key depends on which) in ``search.space``.
 """
 
@@ -38,6 +38,7 @@ from fer_core.specs import (
     Spec,
     TrainingSpec,
 )
+from search.budget import Budget, Limits
 from search.candidate import digest_of
 from search.errors import ConfigError
 from search.objectives import Constraint, ObjectiveName
@@ -211,18 +212,6 @@ class SpaceConfig(Spec):
         return self.weights if isinstance(self.weights, str) else self.weights.get(architecture, "none")
 
 
-class Budget(Spec):
-    """How much a study may spend; the only part that a resumption may change.
-
-    ``trials`` counts every trial that was handed out, in all runs together. ``wall_minutes`` bounds
-    one run: no trial starts after it.
-    """
-
-    trials: Annotated[int, Field(ge=1)] = 20
-    concurrency: Annotated[int, Field(ge=1)] = 2
-    wall_minutes: Annotated[float, Field(gt=0)] | None = None
-
-
 class SamplerConfig(Spec):
     """Who proposes candidates, after ``startup_trials`` that cover the space evenly.
 
@@ -301,6 +290,7 @@ class StudyConfig(Spec):
     objectives: Choices[ObjectiveName] = ("f1", "gap", "latency")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     budget: Budget = Budget()
+    limits: Limits = Limits()
     sampler: SamplerConfig = SamplerConfig()
     constraints: Constraint = Constraint()
     reference: Reference = Reference()

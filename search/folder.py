@@ -101,6 +101,11 @@ class StudyFolder:
         return self.path / "lab.db"
 
     @property
+    def notes_path(self) -> Path:
+        """The folder of what each open trial is at, while a worker has it (``search.overseer``)."""
+        return self.path / "notes"
+
+    @property
     def cache_path(self) -> Path:
         """Decoded faces; shared by all studies beside this one."""
         return self.path.parent / ".cache"

@@ -6,6 +6,7 @@ from devicelab.measurement import Measurement
 from fer_core.artifact import Artifact
 from fer_core.scores import Scorecard
 from fer_core.specs import Spec
+from search.errors import Party
 
 ObjectiveName = Literal["f1", "gap", "latency"]
 Direction = Literal["maximize", "minimize"]
@@ -28,10 +29,12 @@ class Outcome(Spec):
     ``values`` holds one number per objective of the study for complete trials and may hold
     those already known for others. ``violations`` maps a broken constraint to measured - bound
     (> 0). ``provenance`` holds the digests (data, code, artifact, candidate) and the seed.
+    ``blames`` is whose fault a failure is.
     """
 
     state: TrialState
     reason: str = ""
+    blames: Party | None = None
     values: dict[ObjectiveName, float] = {}
     violations: dict[str, float] = {}
     scorecard: Scorecard | None = None

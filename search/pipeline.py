@@ -4,24 +4,31 @@ Plain Python: no Ray, no Optuna. Whoever walks it (``search.tuning``, a test) ge
 outcome, and may stop after any of them; every stage is cached, so the way up to there is not lost.
 """
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from devicelab.errors import WorkloadError
+from devicelab.errors import DeviceError, WorkloadError
 from devicelab.measurement import Measurement, Workload
 from fer_core.artifact import Artifact
-from fer_core.errors import CandidateError
+from fer_core.errors import CandidateError, DivergedError
 from fer_core.scores import Scorecard, Scores
 from fer_core.specs import ArchitectureSpec, CompressionSpec
+from search.budget import Stage
 from search.candidate import Candidate
+from search.errors import StageTimeoutError
 from search.objectives import Constraint, ObjectiveName, Outcome
 from search.provenance import code_digest, code_version, versions
 from search.record import Report
 
 if TYPE_CHECKING:
     from fer_core.checkpoint import EpochReport  # brings torch
+
+
+type Guard = Callable[[Stage], AbstractContextManager[None]]
+"""Entered for each stage; ``search.overseer`` ends there what takes too long."""
 
 
 class Bench(Protocol):
@@ -43,20 +50,47 @@ class Bench(Protocol):
         """Score the exported file itself."""
 
 
-def journey(candidate: Candidate, bench: Bench, constraints: Constraint) -> Generator[Report | Outcome]:
+def journey(
+    candidate: Candidate, bench: Bench, constraints: Constraint, guard: Guard = lambda _stage: nullcontext()
+) -> Generator[Report | Outcome]:
     """Walk *candidate* through its stages; yield a report per rung (0: latency, then epochs) and at last an outcome.
 
-    What is the candidate's own fault becomes a ``failed`` outcome with the reason. Everything else is raised: a
-    ``DeviceError`` after the lab has tried other phones, and any error of ours.
+    What is the candidate's own fault becomes a ``failed`` outcome with the reason: also a number that is none, and a
+    stage that takes longer than *guard* allows. Everything else is raised: a ``DeviceError`` after the lab has tried
+    other phones (or none of them answered in time, or in numbers), and any error of ours.
     """
-    watch = Stopwatch()
+    watch = Stopwatch(guard=guard)
     try:
         with closing(_walk(candidate, bench, constraints, watch)) as steps:
             for step in steps:
+                check_numbers(step)
                 yield _traced(step, candidate, watch) if isinstance(step, Outcome) else step
-    except (CandidateError, WorkloadError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        yield _traced(Outcome(state="failed", reason=reason), candidate, watch)
+    except (CandidateError, WorkloadError, StageTimeoutError) as error:
+        if isinstance(error, StageTimeoutError) and error.stage == "measure":
+            raise DeviceError(f"no phone answered: {error}") from error
+        yield _traced(failure(error), candidate, watch)
+
+
+def failure(error: Exception) -> Outcome:
+    """Return the outcome of a candidate that is to blame for *error*."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return Outcome(state="failed", reason=reason, blames="candidate")
+
+
+def check_numbers(step: Report | Outcome) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        DeviceError: in a latency.
+        DivergedError: in any other number; the network computes it.
+    """
+    wrong = {str(name): value for name, value in step.values.items() if not math.isfinite(value)}
+    if not wrong:
+        return
+    told = ", ".join(f"{name} is {value}" for name, value in wrong.items())
+    if any(name.startswith("latency") for name in wrong):
+        raise DeviceError(f"a phone answered what is no number: {told}")
+    raise DivergedError(f"{told} at rung {step.rung}" if isinstance(step, Report) else told)
 
 
 def _walk(
@@ -144,22 +178,26 @@ def _traced(outcome: Outcome, candidate: Candidate, watch: "Stopwatch") -> Outco
 
 
 class Stopwatch:
-    """Adds up the seconds of named stages; *clock* counts seconds from any origin."""
+    """Adds up the seconds of named stages; *clock* counts seconds from any origin, *guard* is entered for each."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, guard: Guard = lambda _stage: nullcontext()
+    ) -> None:
         self._clock = clock
+        self._guard = guard
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
+    def __call__(self, stage: Stage) -> Iterator[None]:
         """Count the time inside the block for *stage*."""
         begun = self._clock()
         try:
-            yield
+            with self._guard(stage):
+                yield
         finally:
             self.seconds[stage] = round(self.seconds.get(stage, 0.0) + self._clock() - begun, 3)
 
-    def each[Item](self, stage: str, items: Generator[Item]) -> Generator[Item]:
+    def each[Item](self, stage: Stage, items: Generator[Item]) -> Generator[Item]:
         """Yield *items*, counting for *stage* the time that each takes to come, not what is done with it."""
         with closing(items):
             while True:

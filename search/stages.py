@@ -7,7 +7,7 @@ process that shares the artifact folder.
 
 import json
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -57,12 +57,20 @@ class Workbench:
     """The heavy things that a process keeps from one candidate to the next, and the stages that use them.
 
     *artifacts* is the folder of the artifact store, *cache* that of decoded faces; *measure* reaches
-    the lab. A context manager: the converter's process ends with it.
+    the lab; *waiting* is entered while another process computes the same. A context manager: the converter's
+    process ends with it.
     """
 
-    def __init__(self, config: StudyConfig, artifacts: Path, cache: Path, measure: Measure) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        artifacts: Path,
+        cache: Path,
+        measure: Measure,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.config = config
-        self.store = ArtifactStore(artifacts)
+        self.store = ArtifactStore(artifacts, waiting)
         self.measure = measure
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._cache = cache

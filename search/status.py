@@ -62,6 +62,7 @@ def trial_facts(record: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     return {
         "state": trial.state,
         "reason": outcome.reason if outcome else "",
+        "blames": outcome.blames if outcome else None,
         "violations": outcome.violations if outcome else {},
         "stage_seconds": outcome.stage_seconds if outcome else {},
         "params": trial.params,

@@ -35,7 +35,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.candidate import Candidate
 from search.config import SamplerConfig, StudyConfig
-from search.errors import StudyError
+from search.errors import Party, StudyError
 from search.ledger import Ledger
 from search.objectives import DIRECTIONS, ObjectiveName, Outcome
 from search.ranking import best_rows
@@ -255,7 +255,9 @@ class Study:
             return outcome
         finite = {name: value for name, value in outcome.values.items() if math.isfinite(value)}
         reason = f"no value for {', '.join(missing)}"
-        return outcome.model_copy(update={"state": "failed", "reason": reason, "values": finite})
+        blames: Party = "us" if len(finite) == len(outcome.values) else "candidate"
+        told = {"state": "failed", "reason": reason, "values": finite, "blames": blames}
+        return outcome.model_copy(update=told)
 
 
 def thinned(

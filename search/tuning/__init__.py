@@ -40,8 +40,9 @@ def run(folder: StudyFolder, *, on_change: Callable[[StudyRecord], None] | None 
 
     Raises:
         ConfigError, DataError, DeviceLabError: refused before the start: what the study needs is not there.
-        StudyError: the study is being run by another process, its meaning changed, or a trial ended by
-            an error that is not the candidate's; the message says where the details are.
+        StudyError: the study is being run by another process, or its meaning changed.
+        TrialError: a trial ended by an error that is not the candidate's; the message says whose it is, and where
+            the details are.
         LedgerError: the ledger cannot be read or written.
     """
     prepare(folder)

@@ -25,6 +25,7 @@ from search.errors import LedgerError, SearchError, StudyError
 from search.folder import StudyFolder
 from search.halving import halving_of
 from search.ledger import Ledger, utc_now
+from search.overseer import read_note
 from search.provenance import code_digest, code_version
 from search.record import Event, RunEnded, RunStarted, StudyOpened, StudyRecord, fold
 from search.study import Study
@@ -32,7 +33,7 @@ from search.tuning.engine import Share, ray_running, share
 from search.tuning.latency import check_lab, lab_open
 from search.tuning.preparation import check_data
 from search.tuning.scheduler import HalvingScheduler
-from search.tuning.searcher import RETRIES, Halt, StudySearcher, Watch
+from search.tuning.searcher import Halt, StudySearcher, Watch
 from search.tuning.worker import Task, Workshop, in_one_line, trainable
 
 logger = logging.getLogger(__name__)
@@ -69,10 +70,16 @@ def _tune(
 ) -> str:
     """Let Tune run the study's open trials; return why it ended."""
     config = folder.config
-    watch = Watch(lambda: interruption.came, audience.look)
     minutes = config.budget.wall_minutes
     deadline = time.monotonic() + (60 * minutes if minutes else math.inf)
-    searcher = StudySearcher(study, config.budget.concurrency, deadline)
+    searcher = StudySearcher(
+        study,
+        config.budget.concurrency,
+        deadline,
+        note_of=lambda number: read_note(folder.notes_path / str(number)),
+        proven=any(trial.state not in {"running", "failed"} for trial in study.record().trials.values()),
+    )
+    watch = Watch(lambda: interruption.came, audience.look, searcher.died)
     try:
         with ray_running(folder.path / "ray.json") as temporary:
             interruption.listen()
@@ -89,7 +96,8 @@ def _tune(
                         num_samples=-1,
                         resources_per_trial=_resources(each),
                         reuse_actors=True,
-                        max_failures=RETRIES,
+                        max_failures=0,  # what starts again is decided in search.tuning.searcher
+                        raise_on_failed_trial=False,
                         stop=watch,
                         callbacks=[watch],
                         storage_path=str(temporary / "tune"),
@@ -139,7 +147,8 @@ def _logged(cause: SearchError, trace: str, folder: StudyFolder) -> SearchError:
     log = folder.path / "errors.log"
     with suppress(OSError), log.open("a", encoding="utf-8") as stream:
         stream.write(f"--- {utc_now().isoformat(timespec='seconds')} {cause}\n{trace.rstrip()}\n")
-    return type(cause)(f"{cause}; details in {log}; go on with: fer-search resume {folder.path.name}")
+    cause.args = (f"{cause}; details in {log}; go on with: fer-search resume {folder.path.name}",)
+    return cause
 
 
 @contextmanager

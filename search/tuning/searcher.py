@@ -1,5 +1,17 @@
 """Between Tune and the study: Tune asks for trials and brings results, the study answers and is told.
 
+How a trial ends that did not get to its outcome is decided here, not by Tune, which knows one kind of failure only:
+
+====================================== =================================================================
+fact                                   ending
+====================================== =================================================================
+a stage hung                           outcome ``failed``, the candidate's fault; measuring: as the next
+a phone or the lab failed              again, up to ``RETRIES`` times; then the run ends, blaming it
+the worker died or had no memory left  again, up to ``RETRIES`` times; then outcome ``failed``, the
+                                       candidate's fault, if others get on; else the run ends
+anything else                          the run ends, blaming us or the worker's disk
+====================================== =================================================================
+
 Tune catches ``Exception`` in many places and goes on with a warning or a retry. What must end a run is therefore
 raised as ``Halt``, which is none; it passes through Tune to the driver.
 """
@@ -8,6 +20,7 @@ import functools
 import logging
 import time
 import traceback
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +28,21 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
-from search.errors import SearchError, StudyError
+from search.errors import Party, SearchError, StageTimeoutError, StudyError, TrialError
 from search.objectives import Outcome
+from search.overseer import Note
 from search.record import Report
-from search.study import Study
+from search.study import Question, Study
 from search.tuning.worker import in_one_line
 
 logger = logging.getLogger(__name__)
 
 RETRIES = 2
-"""How often a trial starts again after the death of its process, or a phone's error, before the run stops."""
+"""How often a trial starts again after the death of its process, or a phone's error, before that is its end."""
+
+
+IN_A_ROW = 3
+"""How many candidates may end all their workers with none between that gets on; the next time it is the workers."""
 
 
 class Halt(BaseException):
@@ -55,17 +73,33 @@ def halting[**P, R](method: Callable[P, R]) -> Callable[P, R]:
 
 
 class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
-    """Hands the study's trials to Tune, at most *concurrency* at a time and none after *deadline* (by *clock*)."""
+    """Hands the study's trials to Tune, at most *concurrency* at a time and none after *deadline* (by *clock*).
+
+    *note_of* tells what the worker that had a trial noted last; *proven* whether a trial ever got on.
+    """
 
     def __init__(
-        self, study: Study, concurrency: int, deadline: float, clock: Callable[[], float] = time.monotonic
+        self,
+        study: Study,
+        concurrency: int,
+        deadline: float,
+        clock: Callable[[], float] = time.monotonic,
+        note_of: Callable[[int], Note | None] = lambda _number: None,
+        *,
+        proven: bool = False,
     ) -> None:
         super().__init__()
         self._study = study
         self._concurrency = concurrency
         self._deadline = deadline
         self._clock = clock
-        self._running: dict[str, int] = {}
+        self._note_of = note_of
+        self._running: dict[str, Question] = {}
+        self._dead: dict[int, Question] = {}
+        self._again: deque[Question] = deque()
+        self._failures: Counter[int] = Counter()
+        self._got_on = {-1} if proven else set()
+        self._victims = 0
         self.out_of_time = False
 
     @halting
@@ -78,25 +112,30 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
             return str(self.FINISHED)
         if len(self._running) >= self._concurrency:
             return None
-        question = self._study.ask()
+        question = self._next()
         if question is None:
             return str(self.FINISHED) if self._study.finished else None
-        self._running[trial_id] = question.number
+        self._running[trial_id] = question
         return {"number": question.number, "candidate": question.candidate.model_dump_json()}
 
     @halting
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass a report on."""
-        self._report(self._running[trial_id], result)
+        self._report(self._running[trial_id].number, result)
 
     @halting
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell how a trial ended: by its outcome, by early stopping, or not at all after an error."""
-        number = self._running.pop(trial_id)
+        """Tell how a trial ended: by its outcome, by early stopping; or what follows from its failure."""
+        question = self._running.pop(trial_id)
+        number = question.number
         if error or result is None:
-            return  # the trial stays open; Watch.on_trial_error ends the run
+            self._dead[number] = question  # Tune calls Watch.on_trial_error next, which knows more
+            return
         if "crash" in result:
-            raise Halt(StudyError(f"trial {number}: {result['crash']}"), result["trace"])
+            self._failed(question, result["crash"], result["trace"], result["blames"], again=result["again"])
+            return
+        self._got_on.add(number)
+        self._victims = 0
         if "outcome" in result:
             self._study.tell(number, Outcome.model_validate_json(result["outcome"]))
             return
@@ -104,11 +143,50 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         shown = ", ".join(f"{name} {value:.3g}" for name, value in report.values.items())
         self._study.tell(number, Outcome(state="stopped", reason=f"early stopping at epoch {report.rung}: {shown}"))
 
+    @halting
+    def died(self, number: int, trace: str) -> None:
+        """Decide about trial *number*, whose process ended; *trace* is what Tune knows about it."""
+        question, note = self._dead.pop(number), self._note_of(number)
+        if note is None:
+            self._failed(question, f"its process ended: {_last_line(trace)}", trace, "worker", again=True)
+        elif note.hung and note.stage == "measure":
+            late = StageTimeoutError(note.stage, note.minutes)
+            self._failed(question, f"no phone answered: {late}", note.trace, "phone", again=True)
+        elif note.hung:
+            logger.warning("trial %d hung in %s:\n%s", number, note.stage, note.trace)
+            self._fail(number, f"StageTimeoutError: {StageTimeoutError(note.stage, note.minutes)}")
+        else:
+            said = f"its process ended in {note.stage}: {_last_line(trace)}"
+            self._failed(question, said, trace, "worker", again=True)
+
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger is what a study is resumed from."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing, as ``save``."""
+
+    def _next(self) -> Question | None:
+        """Return what to walk: a new question before one that failed, so that one bad trial does not hold all up."""
+        fresh = self._study.ask() if not self._again or not self._got_on else None
+        return fresh or (self._again.popleft() if self._again else None)
+
+    def _failed(self, question: Question, said: str, trace: str, blames: Party, *, again: bool) -> None:
+        number = question.number
+        self._failures[number] += 1
+        if again and self._failures[number] <= RETRIES:
+            logger.warning("trial %d starts again: %s", number, said)
+            self._again.append(question)
+            return
+        if again:
+            said = f"could not be evaluated, {RETRIES + 1} times: {said}"
+        if again and blames == "worker" and self._got_on - {number} and self._victims < IN_A_ROW:
+            self._victims += 1
+            self._fail(number, said)
+            return
+        raise Halt(TrialError(f"trial {number}{' ' if again else ': '}{said} (to blame: {blames})", blames), trace)
+
+    def _fail(self, number: int, reason: str) -> None:
+        self._study.tell(number, Outcome(state="failed", reason=reason, blames="candidate"))
 
     def _report(self, number: int, result: dict[str, Any]) -> Report:
         report = Report.model_validate_json(result["report"])
@@ -119,9 +197,12 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
 class Watch(Stopper, Callback):  # type: ignore[misc] # Ray is untyped
     """Called by Tune about ten times a second: looks whether to stop, and lets the driver look around (*look*)."""
 
-    def __init__(self, interrupted: Callable[[], bool], look: Callable[[], None]) -> None:
+    def __init__(
+        self, interrupted: Callable[[], bool], look: Callable[[], None], died: Callable[[int, str], None]
+    ) -> None:
         self._interrupted = interrupted
         self._look = halting(look)
+        self._died = died
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its helpers into a state that nobody reads: there is nothing to keep."""
@@ -138,15 +219,9 @@ class Watch(Stopper, Callback):  # type: ignore[misc] # Ray is untyped
         self._look()
         return False
 
-    def on_trial_recover(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401 - Ray is untyped
-        """Log that a trial starts again."""
-        logger.warning("trial %s starts again: %s", trial.config["number"], _last_line(_trace(trial)))
-
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401 - Ray is untyped
-        """Halt: a trial could not be evaluated, and that is not the candidate's fault."""
-        number, trace = trial.config["number"], _trace(trial)
-        reason = f"could not be evaluated, {RETRIES + 1} times: {_last_line(trace)}"
-        raise Halt(StudyError(f"trial {number} {reason}"), trace)
+        """Say that the process of a trial ended."""
+        self._died(int(trial.config["number"]), _trace(trial))
 
 
 def _trace(trial: Any) -> str:  # noqa: ANN401 - Ray is untyped

@@ -9,15 +9,27 @@ from typing import Any
 
 from ray.tune import Trainable
 
-from devicelab.errors import DeviceError, DeviceLabError, NoDeviceError
+from devicelab.errors import DeviceError, DeviceLabError, HostError, LeaseError, NoDeviceError, ServiceError
 from fer_core.errors import FerError
 from search.candidate import Candidate
 from search.config import StudyConfig
-from search.errors import SearchError
+from search.errors import ArtifactError, Party, SearchError
 from search.folder import StudyFolder
 from search.objectives import Outcome
+from search.overseer import Overseer
 from search.record import Report
 from search.tuning.latency import LabPlace, measuring
+
+BLAME: tuple[tuple[type[Exception], Party, bool], ...] = (
+    (DeviceError, "phone", True),
+    (NoDeviceError, "lab", True),
+    (HostError, "lab", True),
+    (LeaseError, "lab", True),
+    (ServiceError, "lab", False),  # its client has been patient already
+    (ArtifactError, "worker", False),
+    (MemoryError, "worker", True),
+)
+"""Whose fault an error is, and whether another worker, or another time, may fare better; the first that fits."""
 
 type Walk = Callable[[Candidate], Generator[Report | Outcome]]
 """Takes a candidate through its journey."""
@@ -33,12 +45,12 @@ class Task:
     threads: int
 
 
-type Workshop = Callable[[Task], AbstractContextManager[Walk]]
-"""Sets a process up for journeys, and clears up after the last one."""
+type Workshop = Callable[[Task, Overseer], AbstractContextManager[Walk]]
+"""Sets a process up for journeys, whose stages the overseer watches, and clears up after the last one."""
 
 
 @contextmanager
-def workshop(task: Task) -> Iterator[Walk]:
+def workshop(task: Task, overseer: Overseer) -> Iterator[Walk]:
     """Keep converter, scorer and face sets warm in this process, and walk candidates with them."""
     import torch  # the driver, which imports this module, has no use for it
 
@@ -49,23 +61,24 @@ def workshop(task: Task) -> Iterator[Walk]:
     folder = StudyFolder(task.folder)
     with (
         measuring(task.lab) as measure,
-        Workbench(task.config, folder.artifacts_path, folder.cache_path, measure) as bench,
+        Workbench(task.config, folder.artifacts_path, folder.cache_path, measure, overseer.waiting) as bench,
     ):
-        yield lambda candidate: journey(candidate, bench, task.config.constraints)
+        yield lambda candidate: journey(candidate, bench, task.config.constraints, overseer)
 
 
 def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
     """Return the class that Tune runs: each step of it is one report, or the outcome, of a journey.
 
-    A result has the key ``report`` or ``outcome`` (JSON); ``crash`` (one line) and ``trace`` where an error of
-    ours, or of the machine's disk, ended the journey: no other worker would fare better. A phone's error is raised,
-    and the death of the process needs no word: Tune starts the trial again in both cases.
+    A result has the key ``report`` or ``outcome`` (JSON), or ``crash`` (one line) where an error that is not the
+    candidate's ended the journey; then also ``trace``, ``blames`` (a ``Party``) and ``again``: whether another worker,
+    or another time, may fare better. The death of the process needs no word: Tune tells of it.
     """
-    artifacts = StudyFolder(task.folder).artifacts_path
+    folder = StudyFolder(task.folder)
 
     class Journey(Trainable):  # type: ignore[misc] # Ray is untyped
         def setup(self, config: dict[str, Any]) -> None:
-            self._workshop = workshop(task)
+            self._overseer = Overseer(task.config.limits)
+            self._workshop = workshop(task, self._overseer)
             self._walk = self._workshop.__enter__()
             self._begin(config)
 
@@ -77,22 +90,36 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
         def step(self) -> dict[str, Any]:
             try:
                 told = next(self._steps)
-            except (DeviceError, NoDeviceError):
-                raise
-            except Exception as error:  # noqa: BLE001 - told to the driver, which stops the run
-                return {"crash": in_one_line(error), "trace": traceback.format_exc(), "done": True}
+            except Exception as error:  # noqa: BLE001 - told to the driver, which decides
+                self._overseer.end()
+                blames, again = blame(error)
+                said = {"crash": in_one_line(error), "trace": traceback.format_exc()}
+                return {**said, "blames": blames, "again": again, "done": True}
             if isinstance(told, Outcome):
-                return {"outcome": portable(told, artifacts).model_dump_json(), "done": True}
+                self._overseer.end()
+                return {"outcome": portable(told, folder.artifacts_path).model_dump_json(), "done": True}
             return {"report": told.model_dump_json(), "epoch": told.rung, **told.values}
 
         def cleanup(self) -> None:
             self._steps.close()
+            self._overseer.end()
             self._workshop.__exit__(None, None, None)
 
         def _begin(self, config: dict[str, Any]) -> None:
+            self._overseer.begin(folder.notes_path / str(config["number"]))
             self._steps = self._walk(Candidate.model_validate_json(config["candidate"]))
 
     return Journey
+
+
+def blame(error: Exception) -> tuple[Party, bool]:
+    """Return who is to blame for *error*, which is not the candidate's, and whether to try again.
+
+    Out of memory counts against the worker at first: beside others there was no room for this candidate.
+    """
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+        return "worker", True
+    return next(((party, again) for kind, party, again in BLAME if isinstance(error, kind)), ("us", False))
 
 
 def portable(outcome: Outcome, artifacts: Path) -> Outcome:

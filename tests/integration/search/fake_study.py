@@ -18,6 +18,7 @@ from search.candidate import Candidate
 from search.errors import SearchError
 from search.folder import StudyFolder
 from search.objectives import Outcome
+from search.overseer import Overseer
 from search.record import Report
 from search.tuning.driver import drive
 from search.tuning.worker import Task, Walk
@@ -86,7 +87,7 @@ def misbehave(behaviour: str, mark: Path) -> None:
 
 
 @contextmanager
-def workshop(behaviour: str, task: Task) -> Iterator[Walk]:
+def workshop(behaviour: str, task: Task, _overseer: Overseer) -> Iterator[Walk]:
     marks = task.folder / "marks"
     marks.mkdir(exist_ok=True)
     yield partial(journey, behaviour, marks)

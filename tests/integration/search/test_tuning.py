@@ -128,7 +128,7 @@ def test_a_bug_stops_the_run_loudly_and_loses_nothing(folder: Path) -> None:
     code, said = _run(folder, "bug")
     assert code == 1
     assert said.startswith("error: trial ")
-    assert "ZeroDivisionError: a bug of ours; details in" in said
+    assert "ZeroDivisionError: a bug of ours (to blame: us); details in" in said
     assert said.count("\n") == 1
     assert "Traceback" in (folder / "errors.log").read_text()
     assert _record(folder).running

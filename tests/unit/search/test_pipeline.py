@@ -1,7 +1,8 @@
 """The journey: its order, its four endings, and whose fault is whose. Stages are fake, the story is real."""
 
+import math
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +15,10 @@ from fer_core.errors import ConversionError, DivergedError
 from fer_core.scores import Scorecard
 from search.candidate import Candidate
 from search.config import StudyConfig
+from search.errors import StageTimeoutError
 from search.objectives import Constraint, Outcome
-from search.pipeline import Stopwatch, journey, objective_values
+from search.pipeline import Stopwatch, check_numbers, journey, objective_values
+from search.record import Report
 from search.space import Given, covering_design, suggest
 
 BOUNDS = Constraint(latency_ms=100, size_mb=5)
@@ -162,7 +165,44 @@ def test_the_candidates_fault_is_an_outcome_with_a_reason(
     assert outcome.state == "failed"
     assert outcome.reason == f"{type(error).__name__}: {' '.join(str(error).split())}"
     assert outcome.provenance["candidate"] == candidate.digest
+    assert outcome.blames == "candidate"
     assert stage in outcome.stage_seconds
+
+
+@pytest.mark.parametrize("stage", ["draft", "train", "export", "score"])
+def test_a_stage_that_takes_too_long_is_the_candidates_fault(candidate: Candidate, bench: Bench, stage: str) -> None:
+    bench.raises[stage] = StageTimeoutError(stage, 2)
+    outcome = list(journey(candidate, bench, BOUNDS))[-1]
+    assert (outcome.state, outcome.blames) == ("failed", "candidate")
+    told = f"StageTimeoutError: {stage} took more than 2 minutes (limits.{stage} in study.toml)"
+    assert outcome.reason == told
+
+
+def test_a_phone_that_does_not_answer_is_a_phones_fault(candidate: Candidate, bench: Bench) -> None:
+    bench.raises["measure"] = StageTimeoutError("measure", 2)
+    with pytest.raises(DeviceError, match="no phone answered: measure took more than 2 minutes"):
+        list(journey(candidate, bench, BOUNDS))
+
+
+def test_every_stage_is_guarded_each_epoch_by_itself(candidate: Candidate, bench: Bench) -> None:
+    guarded: list[str] = []
+    list(journey(candidate, bench, BOUNDS, lambda stage: nullcontext(guarded.append(stage))))
+    assert guarded == ["draft", "measure", "train", "train", "train", "export", "measure", "score"]
+
+
+@pytest.mark.parametrize(
+    ("step", "party"),
+    [
+        (Report(rung=0, values={"latency_ms": math.nan}), DeviceError),
+        (Outcome(state="complete", values={"f1": 0.5, "latency": math.inf}), DeviceError),
+        (Report(rung=3, values={"val_f1": math.nan}), DivergedError),
+        (Outcome(state="complete", values={"f1": math.nan, "latency": 1.0}), DivergedError),
+    ],
+)
+def test_what_is_no_number_is_somebodys_fault(step: Report | Outcome, party: type[Exception]) -> None:
+    with pytest.raises(party, match=r"(nan|inf)"):
+        check_numbers(step)
+    check_numbers(Report(rung=0, values={"latency_ms": 3.0}))
 
 
 @pytest.mark.parametrize("error", [DeviceError("too hot"), ZeroDivisionError(), OSError("disk")])

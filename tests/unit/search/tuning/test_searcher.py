@@ -1,14 +1,16 @@
 """Between Tune and the study: how each way in which Tune ends a trial reaches the study, or ends the run."""
 
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from search.candidate import Candidate
 from search.config import StudyConfig
-from search.errors import LedgerError
+from search.errors import LedgerError, TrialError
 from search.objectives import Outcome
+from search.overseer import Note
 from search.record import Report
 from search.space import Given, covering_design, suggest
 from search.study import Question
@@ -51,6 +53,10 @@ def study(config: StudyConfig) -> Study:
 @pytest.fixture
 def searcher(study: Study) -> StudySearcher:
     return StudySearcher(study, concurrency=2, deadline=100.0, clock=lambda: 0.0)
+
+
+def _crash(said: str, blames: str, *, again: bool) -> dict[str, object]:
+    return {"crash": said, "trace": "Traceback ...", "blames": blames, "again": again}
 
 
 def _result(rung: int = 1, **values: float) -> dict[str, object]:
@@ -103,23 +109,119 @@ def test_a_trial_that_the_scheduler_ends_is_stopped_and_its_last_report_kept(
 def test_a_journey_that_crashed_halts_the_run_and_stays_open(searcher: StudySearcher, study: Study) -> None:
     searcher.suggest("a")
     with pytest.raises(Halt) as halt:
-        searcher.on_trial_complete("a", {"crash": "ZeroDivisionError: no", "trace": "Traceback ..."})
-    assert str(halt.value.cause) == "trial 0: ZeroDivisionError: no"
+        searcher.on_trial_complete("a", _crash("ZeroDivisionError: no", "us", again=False))
+    assert str(halt.value.cause) == "trial 0: ZeroDivisionError: no (to blame: us)"
     assert halt.value.trace == "Traceback ..."
     assert study.told == {}
 
 
-def test_a_trial_that_could_not_be_evaluated_stays_open_and_halts_the_run(
-    searcher: StudySearcher, study: Study, tmp_path
+def _dies(searcher: StudySearcher, trial_id: str, number: int, trace: str = "ActorDiedError: killed") -> None:
+    """End a trial's process as Tune tells it."""
+    searcher.on_trial_complete(trial_id, error=True)
+    searcher.died(number, trace)
+
+
+def _get_on(searcher: StudySearcher, trial_id: str) -> int:
+    """Walk the next trial to its end."""
+    asked = searcher.suggest(trial_id)
+    searcher.on_trial_complete(trial_id, {"outcome": Outcome(state="complete").model_dump_json()})
+    return int(asked["number"])
+
+
+@pytest.mark.parametrize("party", ["phone", "lab", "worker"])
+def test_what_may_fare_better_is_tried_again_and_then_ends_the_run_blaming_the_right_one(
+    study: Study, party: str
 ) -> None:
-    searcher.suggest("a")
-    searcher.on_trial_complete("a", error=True)
-    assert study.told == {}
-    (tmp_path / "error.txt").write_text("Traceback\n  devicelab.errors.DeviceError: too hot\n\n")
-    trial = SimpleNamespace(config={"number": 0}, error_file=str(tmp_path / "error.txt"))
+    study.trials = 1
+    searcher = StudySearcher(study, concurrency=2, deadline=100.0, clock=lambda: 0.0)
+    for attempt in "ab":
+        assert searcher.suggest(attempt)["number"] == 0
+        searcher.on_trial_complete(attempt, _crash("too hot", party, again=True))
+    assert searcher.suggest("c")["number"] == 0
     with pytest.raises(Halt) as halt:
-        Watch(lambda: False, lambda: None).on_trial_error(iteration=1, trials=[], trial=trial)
-    assert str(halt.value.cause) == "trial 0 could not be evaluated, 3 times: devicelab.errors.DeviceError: too hot"
+        searcher.on_trial_complete("c", _crash("too hot", party, again=True))
+    assert isinstance(halt.value.cause, TrialError)
+    assert halt.value.cause.blames == party
+    told = f"trial 0 could not be evaluated, 3 times: too hot (to blame: {party})"
+    assert str(halt.value.cause) == told
+    assert study.told == {}
+
+
+def test_a_candidate_that_ends_three_workers_while_others_get_on_is_to_blame(study: Study) -> None:
+    study.trials = 5
+    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0)
+    searcher.suggest("a")
+    _dies(searcher, "a", 0)
+    assert _get_on(searcher, "b") == 1, "a new trial goes before one that failed"
+    for attempt in "cd":
+        assert searcher.suggest(attempt)["number"] == 0, "and then that one"
+        _dies(searcher, attempt, 0)
+    assert study.told[0].state == "failed"
+    assert study.told[0].blames == "candidate"
+    assert study.told[0].reason == "could not be evaluated, 3 times: its process ended: ActorDiedError: killed"
+
+
+def test_workers_that_all_die_are_to_blame_themselves(study: Study) -> None:
+    study.trials = 2
+    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0)
+    for attempt in range(4):
+        number = searcher.suggest(str(attempt))["number"]
+        assert number == (0, 1, 0, 1)[attempt]
+        _dies(searcher, str(attempt), number)
+    searcher.suggest("last")
+    with pytest.raises(Halt) as halt:
+        _dies(searcher, "last", 0)
+    assert halt.value.cause.blames == "worker"
+    assert study.told == {}
+
+
+def test_of_many_candidates_in_a_row_that_end_all_workers_the_last_is_not_to_blame(study: Study) -> None:
+    study.trials = 4
+    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0, proven=True)
+    for number in range(3):
+        for attempt in range(3):
+            assert searcher.suggest(f"{number} {attempt}")["number"] == number
+            _dies(searcher, f"{number} {attempt}", number)
+    for attempt in "ab":
+        searcher.suggest(attempt)
+        _dies(searcher, attempt, 3)
+    searcher.suggest("c")
+    with pytest.raises(Halt) as halt:
+        _dies(searcher, "c", 3)
+    assert halt.value.cause.blames == "worker"
+    assert {outcome.blames for outcome in study.told.values()} == {"candidate"}
+
+
+@pytest.mark.parametrize(
+    ("note", "state"),
+    [
+        (Note("train", 2, hung=True, trace="Timeout ("), "failed"),
+        (Note("measure", 2, hung=True, trace="Timeout ("), "again"),
+        (Note("train", 2, hung=False, trace=""), "again"),
+        (None, "again"),
+    ],
+)
+def test_what_a_dead_worker_noted_decides(study: Study, note: Note | None, state: str) -> None:
+    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0, note_of=lambda _: note)
+    searcher.suggest("a")
+    _dies(searcher, "a", 0)
+    if state == "failed":
+        assert study.told[0].blames == "candidate"
+        told = "StageTimeoutError: train took more than 2 minutes (limits.train in study.toml)"
+        assert study.told[0].reason == told
+    else:
+        assert study.told == {}
+        assert [_get_on(searcher, str(n)) for n in range(3)] == [1, 0, 2]
+
+
+def test_tune_tells_of_a_death_with_what_it_wrote_down(tmp_path: Path) -> None:
+    (tmp_path / "error.txt").write_text("Failure\n  ActorDiedError: killed\n\n")
+    died: list[tuple[int, str]] = []
+    watch = Watch(lambda: False, lambda: None, lambda number, trace: died.append((number, trace)))
+    watch.on_trial_error(
+        iteration=1, trials=[], trial=SimpleNamespace(config={"number": 4}, error_file=str(tmp_path / "error.txt"))
+    )
+    assert died == [(4, "Failure\n  ActorDiedError: killed\n\n")]
 
 
 @pytest.mark.parametrize("error", [LedgerError("disk full"), ZeroDivisionError("ours")])
@@ -138,7 +240,7 @@ def test_an_error_of_the_study_is_not_lost_in_tune(searcher: StudySearcher, stud
 
 def test_an_interruption_halts_without_a_cause() -> None:
     looks: list[int] = []
-    watch = Watch(lambda: len(looks) >= 2, lambda: looks.append(1))
+    watch = Watch(lambda: len(looks) >= 2, lambda: looks.append(1), lambda *_: None)
     assert not watch.stop_all()
     assert not watch.stop_all()
     with pytest.raises(Halt) as halt:
