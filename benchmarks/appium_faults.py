@@ -4,17 +4,18 @@
     python benchmarks/appium_faults.py --fault drop --fault reboot --when run
 
 Everything goes through the lab as it is deployed: service, agent, a process for each phone, the real Appium and adb.
-In each case a new network is asked for on the one phone, with the fault armed for that moment; three seconds after it
-came a hand undoes it, and releases the phone if it was given up. Right is: the fault is named, the answer comes all the
-same, is the phone's and is committed once; meanwhile no block of the other phone, which measures all the time, fails
-(what the protocol refuses for its noise does not count), and adb forwards no port but those of the two phones. At the
-end no process, port or forward is left.
+In each case a new network is asked for on the one phone, with the fault armed for that moment; 3 s after it came (15 s
+for what only a look at the phone shows) a hand undoes it, and releases the phone if it was given up. Right is: the
+fault is named, the answer comes all the same, is the phone's and is committed once; meanwhile no block of the other
+phone, which measures all the time, fails (what the protocol refuses for its noise does not count), and adb forwards no
+port but those of the two phones. At the end no process, port or forward is left.
 
 Killed and run again with the same --keep it goes on. Given --table, the rows are written there when none is missing.
 """
 
 import itertools
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -48,6 +49,9 @@ VICTIM, OTHER = "moto-0", "moto-1"
 THREADS = 4
 NEAR = 0.1
 HAND_SECONDS = 3.0
+LATER_SECONDS = 15.0
+LASTING = frozenset({"hang", "hot", "throttle", "empty-battery", "sick-battery", "duplicate-serial"})
+"""What the lab sees only when it asks, or a block would sit out, stays for so much longer."""
 LONGEST_SECONDS = 240.0
 LOST = frozenset({"F1", "F2", "F3", "F8", "F9", "F11", "F15"})
 """What the loss of a connection may be taken for: whoever notices first says so in its own words."""
@@ -185,8 +189,7 @@ class Case:
         asker.start()
         self._be_the_hand(asker, happened, begun + LONGEST_SECONDS)
         seconds = time.monotonic() - begun
-        happened_at_all = self._came
-        return self._judge(self._lab.log(before), seconds, happened_at_all, max(forwards, self._forwards()))
+        return self._judge(self._lab.log(before), seconds, max(forwards, self._forwards()))
 
     def _ask(self) -> None:
         try:
@@ -204,7 +207,8 @@ class Case:
         undo_at = float("inf")
         while time.monotonic() < latest:
             if not self._came and len(self._happened()) > happened:
-                self._came, undo_at = True, time.monotonic() + HAND_SECONDS
+                stays = LATER_SECONDS if self._fault in LASTING else HAND_SECONDS
+                self._came, undo_at = True, time.monotonic() + stays
             if time.monotonic() >= undo_at:
                 undo_at = float("inf")
                 if undo:
@@ -225,7 +229,7 @@ class Case:
     def _forwards(self) -> int:
         return len([line for line in self._lab.adb.call("forward", "--list").splitlines() if line.strip()])
 
-    def _judge(self, log: list[tuple[int, ev.Event]], seconds: float, came: bool, forwards: int) -> Row:
+    def _judge(self, log: list[tuple[int, ev.Event]], seconds: float, forwards: int) -> Row:
         events = [event for _, event in log]
         moves = [one for one in events if isinstance(one, ev.PhoneMoved) and one.device == VICTIM]
         failed = [one for one in events if isinstance(one, ev.BlockFailed) and one.device == VICTIM]
@@ -234,7 +238,7 @@ class Case:
         mine = [one for one in commits if one.measurement.fingerprint == self._workload.fingerprint]
         others = [one for one in events if isinstance(one, ev.BlockFailed) and one.device == OTHER and not one.reason]
         wrong = list(_faults_of(named, self._fault))
-        wrong += [] if came else ["it did not come"]
+        wrong += [] if self._came else ["it did not come"]
         wrong += [] if len(mine) == 1 else [f"{len(mine)} commits"]
         wrong += [f"the other phone failed: {one.fault} {one.message[:80]}" for one in others]
         wrong += [] if forwards <= 2 else [f"{forwards} forwards"]
@@ -302,6 +306,7 @@ def main(
     *, faults: tuple[str, ...], whens: tuple[str, ...], speed: float, keep: Path | None, table: Path | None
 ) -> None:
     """Do the faults and print the table; exit with 1 if a row is wrong."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the lab's processes all the same
     rows = kept(keep)
     done = {(row.fault, row.when) for row in rows}
     with tempfile.TemporaryDirectory() as folder:
