@@ -18,6 +18,7 @@ COMMANDS = {
     "boot": "cat /proc/sys/kernel/random/boot_id",
     "power": "dumpsys power | grep mWakefulness=",
     "space": "df /data/local/tmp",
+    "serial": "getprop ro.serialno",
 }
 COMMAND = "; ".join(f"echo @@{name}; {command}" for name, command in COMMANDS.items()) + "; true"
 """Asks for all of it in one round trip. One that fails leaves its part empty, or with the reason in it."""
@@ -64,6 +65,12 @@ def read_health(answer: str) -> Health:
         screen_on=None if wake is None else wake[1] == "Awake",
         free_mb=_free_mb(parts.get("space", "")),
     )
+
+
+def read_serial(answer: str) -> str:
+    """Return the serial number that *answer*, the output of ``COMMAND``, tells, "" for none."""
+    found = re.search(r"^@@serial\r?\n(\S+)\s*$", answer, re.MULTILINE)
+    return found[1] if found and not found[1].startswith("@@") else ""
 
 
 def _number(text: str | None) -> float | None:

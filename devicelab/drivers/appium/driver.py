@@ -21,7 +21,7 @@ from devicelab.device import Device, Health, Platform
 from devicelab.drivers.appium import reference
 from devicelab.drivers.appium.adb import AdbError
 from devicelab.drivers.appium.benchmark import run_app, run_native
-from devicelab.drivers.appium.condition import COMMAND, read_health
+from devicelab.drivers.appium.condition import COMMAND, read_health, read_serial
 from devicelab.drivers.appium.ending import Ending
 from devicelab.drivers.appium.failures import failure
 from devicelab.drivers.appium.identity import read_platform
@@ -76,6 +76,7 @@ class AppiumDriver:
         self._installed = False
         self._loaded: _Model | None = None
         self._canary: _Model | None = None
+        self._serial = ""
         server.acquire()
         try:
             self.device = Device(name=phone.name, platform=self._host("asking who it is", self._identify))
@@ -89,6 +90,7 @@ class AppiumDriver:
     def health(self) -> Health:
         """Return how the phone is now; see ``Driver.health``."""
         answer = self._on(lambda session: session.shell(COMMAND))
+        self._check_serial(read_serial(answer))
         try:
             return read_health(answer)
         except ValueError as error:
@@ -152,6 +154,13 @@ class AppiumDriver:
         if self._ending is not None:
             self._ending.wait(CLOSE_SECONDS)
         self._server.release()
+
+    def _check_serial(self, told: str) -> None:
+        """See that it is still the phone that answered first: no sign of adb tells two with one serial number apart."""
+        self._serial = self._serial or told
+        if told and told != self._serial:
+            text = f"{self.device.name}: says that it is {told}, not {self._serial}: two phones with one serial number?"
+            raise DeviceError(text, FAULTS["F26"])
 
     def _identify(self) -> Platform:
         self._adb.start_server()

@@ -65,6 +65,16 @@ def test_a_fault_is_named_and_the_phone_measures_again(driver, emulator, model, 
     assert_measures_right(driver, model)
 
 
+def test_a_phone_that_says_it_is_another_one_is_left_to_a_hand(driver, emulator):
+    driver.health()
+    emulator.order("duplicate-serial")
+    with pytest.raises(DeviceError, match="two phones") as raised:
+        driver.health()
+    emulator.order("true-serial")
+    assert (raised.value.fault.id, raised.value.fault.recoverable) == ("F26", False)
+    assert driver.health().battery_percent > 0
+
+
 @pytest.mark.parametrize(("victim", "sign"), [("Appium", "index.js"), ("adb's server", "fork-server")])
 def test_the_kill_of_a_server_costs_one_attempt(bench, driver, model, victim, sign):
     driver.load(model)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devicelab.drivers.appium.condition import COMMAND, COMMANDS, NOMINAL_MHZ, read_health
+from devicelab.drivers.appium.condition import COMMAND, COMMANDS, NOMINAL_MHZ, read_health, read_serial
 
 BATTERY = """Current Battery Service state:
   AC powered: false
@@ -119,3 +119,8 @@ def test_no_battery_is_no_health(answer):
 def test_the_command_asks_for_every_part_and_succeeds():
     assert all(f"echo @@{name}; {command}" in COMMAND for name, command in COMMANDS.items())
     assert COMMAND.endswith("; true")
+
+
+@pytest.mark.parametrize(("said", "serial"), [("ZY3224AAAA", "ZY3224AAAA"), ("", "")])
+def test_the_serial_number_stands_at_the_end(said, serial):
+    assert read_serial(f"{WHOLE}@@serial\n{said}\n") == serial
