@@ -6,6 +6,7 @@ and each quantization is one run of TensorFlow's converter on that function.
 
 import contextlib
 import gc
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,23 +18,25 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
+from tensorflow.lite.python.schema_py_generated import BuiltinOperator
 from tensorflow.lite.tools import flatbuffer_utils
 
 from fer_core.child import serve
+from fer_core.integer.ranges import INPUT_RANGE, USUAL_SHARE, LearnedRanges, grids_of, moments
 from fer_core.specs import Quantization
 
-USUAL_SHARE = 0.9
-"""Activation ranges cover the extremes of this share of the calibration images.
-
-A few images drive activations 20 times as high as the others do; ranges that cover them leave the others with a dozen
-of the 256 levels. Measured on trained networks at 64 px, argmax agreement of int8 with torch (+-0.006) for shares
-1 / 0.95 / 0.9 / 0.8: MobileNetV3-Small 0.870 / 0.954 / 0.944 / 0.950, MobileNetV2 0.979 / 0.983 / 0.980 / 0.983,
-EfficientNet-B0 0.967 / 0.975 / 0.983 / 0.968. A percentile of single values and a least-squares fit did worse.
-"""
-
-INPUT_RANGE = (-128 / 127, 1.0)
-"""Makes the int8 input round(127 x value). Its 255 levels lie between pixels at one place only, in the middle; with the
-range (-1, 1) every pixel value lies half-way between two levels, and rounding merges them in pairs."""
+_SAME_GRID = {
+    BuiltinOperator.PAD,
+    BuiltinOperator.PADV2,
+    BuiltinOperator.RESHAPE,
+    BuiltinOperator.TRANSPOSE,
+    BuiltinOperator.SLICE,
+    BuiltinOperator.STRIDED_SLICE,
+    BuiltinOperator.CONCATENATION,
+    BuiltinOperator.MAX_POOL_2D,
+    BuiltinOperator.AVERAGE_POOL_2D,
+}
+"""Operators whose float inputs and output have one scale and zero point in LiteRT's specification."""
 
 _built: dict[str, Any] = {}
 
@@ -73,39 +76,113 @@ def _scratch() -> Iterator[None]:
 
 def convert(quantization: Quantization, calibration: NDArray[np.uint8]) -> bytes:
     """Return the .tflite of the graph built last. *calibration* is (n, side, side, 3), used by ``"int8"`` alone."""
+    converter = _converter(quantization)
+    return _integer(converter, calibration) if quantization == "int8" else bytes(converter.convert())
+
+
+def _converter(quantization: Quantization) -> Any:  # noqa: ANN401 - TensorFlow has no types
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_built["function"]])
     if quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantization == "int8":
-        return _integer(converter, calibration)
-    return bytes(converter.convert())
+    return converter
 
 
 def _integer(converter: Any, calibration: NDArray[np.uint8]) -> bytes:  # noqa: ANN401 - TensorFlow has no types
-    """Return the full-integer .tflite whose activation ranges are those of ``usual_range``.
-
-    TensorFlow's own calibration takes the extremes over all images. It runs here on one image, for the graph alone;
-    the ranges that it noted are replaced before the graph is quantized.
-    """
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    converter.representative_dataset = lambda: _network_inputs(calibration[:1])
-    converter._experimental_calibrate_only = True  # noqa: SLF001 - the only way to choose ranges
-    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(converter.convert()))
+    """Return the full-integer .tflite whose activation ranges are those of ``usual_range``."""
+    graph = _calibrated(converter, calibration[:1])
     tensors = graph.subgraphs[0].tensors
     ranged = [index for index, tensor in enumerate(tensors) if _has_one_range(tensor)]
-    extremes = _extremes(bytes(flatbuffer_utils.convert_object_to_bytearray(graph)), ranged, calibration)
+    extremes = _observed(graph, ranged, calibration)[:, :, :2]
     for index, (low, high) in zip(ranged, usual_range(extremes), strict=True):
         tensors[index].quantization.min, tensors[index].quantization.max = [low], [high]
     for index in graph.subgraphs[0].inputs:
         tensors[index].quantization.min, tensors[index].quantization.max = [INPUT_RANGE[0]], [INPUT_RANGE[1]]
+    return _quantized(graph)
+
+
+def convert_learned(learned: LearnedRanges) -> bytes:
+    """Return the full-integer .tflite of the graph built last, with the ranges that it has *learned* in torch.
+
+    Raises:
+        ValueError: a tensor has no learned range, a learned range no tensor, or LiteRT's quantizer chose another.
+    """
+    graph = _calibrated(_converter("int8"), learned.probes[:1])
+    tensors = graph.subgraphs[0].tensors
+    ranged = [index for index, tensor in enumerate(tensors) if _has_one_range(tensor)]
+    found = _observed(graph, ranged, learned.probes).swapaxes(0, 1)
+    groups = _sharing(graph, ranged)
+    grids = grids_of(found, [[ranged.index(index) for index in group] for group in groups], learned)
+    if strays := [group[0] for group, grid in zip(groups, grids, strict=True) if grid is None]:
+        names = ", ".join(tensors[index].name.decode() for index in strays[:3])
+        raise ValueError(f"{len(strays)} tensors were not seen in quantization-aware training: {names}")
+    if unused := set(range(len(learned.ranges))) - set(grids):
+        raise ValueError(f"{len(unused)} learned ranges of {len(learned.ranges)} belong to no tensor")
+    expected = {}
+    for group, grid in zip(groups, grids, strict=True):
+        low, high = learned.ranges[grid].tolist()
+        for index in group:
+            tensors[index].quantization.min, tensors[index].quantization.max = [low], [high]
+            expected[tensors[index].name] = (high - low) / 255
+    content = _quantized(graph)
+    _check_scales(content, expected)
+    return content
+
+
+def _check_scales(content: bytes, expected: dict[bytes, float]) -> None:
+    """Refuse a .tflite in which a tensor of a name in *expected* has another scale than that."""
+    tensors = flatbuffer_utils.read_model_from_bytearray(bytearray(content)).subgraphs[0].tensors
+    scales = {tensor.name: float(tensor.quantization.scale[0]) for tensor in tensors if tensor.name in expected}
+    wrong = [name for name, scale in scales.items() if not math.isclose(scale, expected[name], rel_tol=1e-3)]
+    if wrong:
+        name = wrong[0]
+        raise ValueError(
+            f"{len(wrong)} tensors are not quantized as learned, the first is {name.decode()}: "
+            f"scale {scales[name]:g} instead of {expected[name]:g}"
+        )
+
+
+def _calibrated(converter: Any, image: NDArray[np.uint8]) -> Any:  # noqa: ANN401 - TensorFlow has no types
+    """Return the float graph, ready to be quantized: its activations have ranges, the extremes over the one *image*.
+
+    TensorFlow's own calibration takes the extremes over all images, too wide a range. It runs here for the graph alone;
+    the ranges that it noted are replaced before the graph is quantized.
+    """
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    converter.representative_dataset = lambda: _network_inputs(image)
+    converter._experimental_calibrate_only = True  # noqa: SLF001 - the only way to choose ranges
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(converter.convert()))
+
+
+def _quantized(graph: Any) -> bytes:  # noqa: ANN401 - a generated flatbuffer class
     ready = bytes(flatbuffer_utils.convert_object_to_bytearray(graph))
     return bytes(mlir_quantize(ready, fully_quantize=True, input_data_type=tf.int8, output_data_type=tf.int8))
 
 
-def usual_range(extremes: NDArray[np.float32], share: float = USUAL_SHARE) -> list[tuple[float, float]]:
+def _sharing(graph: Any, ranged: list[int]) -> list[list[int]]:  # noqa: ANN401 - a generated flatbuffer class
+    """Return the tensors *ranged* of *graph*, those together that an operator forces to share one grid."""
+    leader = {index: index for index in ranged}
+
+    def find(index: int) -> int:
+        while leader[index] != index:
+            index = leader[index]
+        return index
+
+    for operation in graph.subgraphs[0].operators:
+        code = graph.operatorCodes[operation.opcodeIndex]
+        if max(code.builtinCode, code.deprecatedBuiltinCode) in _SAME_GRID:
+            for index in (*operation.inputs, *operation.outputs):
+                if index in leader:
+                    leader[find(index)] = find(operation.outputs[0])
+    groups: dict[int, list[int]] = {}
+    for index in ranged:
+        groups.setdefault(find(index), []).append(index)
+    return list(groups.values())
+
+
+def usual_range(extremes: NDArray[np.floating], share: float = USUAL_SHARE) -> list[tuple[float, float]]:
     """Return one (low, high) per tensor from its *extremes* (images, tensors, 2), the minimum and maximum per image.
 
     ``high`` is the quantile *share* over images of the images' maxima, ``low`` the quantile 1 - *share* of their
@@ -121,22 +198,21 @@ def _has_one_range(tensor: Any) -> bool:  # noqa: ANN401 - a generated flatbuffe
     return ranges is not None and ranges.min is not None and len(ranges.min) == 1
 
 
-def _extremes(model: bytes, tensors: list[int], images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the minimum and maximum of each of *tensors* in each of *images* (n, side, side, 3): (n, tensors, 2)."""
+def _observed(graph: Any, tensors: list[int], images: NDArray[np.uint8]) -> NDArray[np.float64]:  # noqa: ANN401
+    """Return the ``moments`` of each of *tensors* in each of *images* (n, side, side, 3): (n, tensors, 5)."""
     interpreter = tf.lite.Interpreter(
-        model_content=model,
+        model_content=bytes(flatbuffer_utils.convert_object_to_bytearray(graph)),
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
-    found = np.empty((len(images), len(tensors), 2), dtype=np.float32)
+    found = np.empty((len(images), len(tensors), 5))
     for row, batch in zip(found, _network_inputs(images), strict=True):
         interpreter.set_tensor(source, batch[0])
         interpreter.invoke()
         for cell, index in zip(row, tensors, strict=True):
-            values = interpreter.get_tensor(index)
-            cell[:] = values.min(), values.max()
+            cell[:] = moments(interpreter.get_tensor(index))
     return found
 
 
@@ -146,4 +222,4 @@ def _network_inputs(images: NDArray[np.uint8]) -> Iterator[list[NDArray[np.float
 
 
 if __name__ == "__main__":
-    serve({"build": build, "convert": convert})
+    serve({"build": build, "convert": convert, "convert_learned": convert_learned})

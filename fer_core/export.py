@@ -25,6 +25,7 @@ from torch import nn
 from fer_core.artifact import Artifact, sha256_of
 from fer_core.child import Child, ChildError
 from fer_core.errors import ConversionError
+from fer_core.integer.learned import learned_ranges
 from fer_core.models.exportable import exportable
 from fer_core.specs import ArchitectureSpec, CompressionSpec, Quantization
 
@@ -71,22 +72,29 @@ class Converter:
 
         The file maps (1, input_size, input_size, 3), NHWC RGB, pixel / 127.5 - 1, to 7 logits. It is float32 at both
         ends, and int8 by its own quantization parameters for ``"int8"``, whose activation ranges come from
-        *calibration*, uint8 (n, input_size, input_size, 3); other quantizations do not look at it.
+        *calibration*, uint8 (n, input_size, input_size, 3). ``"int8_qat"`` takes the ranges that *model* has learned
+        (``fer_core.compression.quantized_training``) and *calibration* only to recognise tensors; other quantizations
+        do not look at it.
 
         Raises:
-            ConversionError: an operator cannot be converted, the child died or took too long.
+            ConversionError: an operator cannot be converted, the child died or took too long; *model* has learned no
+                ranges, or they do not fit the tensors that LiteRT quantizes.
         """
+        integer = quantization in {"int8", "int8_qat"}
         expected = (len(calibration), input_size, input_size, 3)
-        if quantization == "int8" and (calibration.shape != expected or not len(calibration)):
+        if integer and (calibration.shape != expected or not len(calibration)):
             raise ConversionError(
-                f"calibration images have the shape {calibration.shape}; int8 export at {input_size} px needs "
-                f"(n, {input_size}, {input_size}, 3) with n >= 1"
+                f"calibration images have the shape {calibration.shape}; {quantization} export at {input_size} px "
+                f"needs (n, {input_size}, {input_size}, 3) with n >= 1"
             )
         graph = onnx_bytes(model, input_size)
-        images = np.ascontiguousarray(calibration if quantization == "int8" else calibration[:0])
+        images = np.ascontiguousarray(calibration if integer else calibration[:0])
+        learned = learned_ranges(model, images) if quantization == "int8_qat" else None
         with self._lock:
             try:
                 self._build(graph)
+                if learned:
+                    return bytes(self._child.call("convert_learned", learned, timeout=self._timeout))
                 return bytes(self._child.call("convert", quantization, images, timeout=self._timeout))
             except ChildError as error:
                 hint = _operator_hint(self._child.log())

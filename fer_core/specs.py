@@ -18,7 +18,7 @@ ArchitectureName = Literal[
 Population = Literal["children", "adults", "all"]
 Pruning = Literal["none", "magnitude", "structured"]
 ChannelImportance = Literal["l1", "l2", "bn_scale"]
-Quantization = Literal["float32", "float16", "dynamic_int8", "int8"]
+Quantization = Literal["float32", "float16", "dynamic_int8", "int8", "int8_qat"]
 Augmentation = Literal["none", "light", "strong"]
 Mixing = Literal["none", "mixup", "cutmix"]
 
@@ -100,7 +100,8 @@ class CompressionSpec(Spec):
     ``clusters`` is the number of k-means centroids that the weights of each layer share (``None``: no
     weight clustering). ``fine_tune_epochs`` repairs the network after pruning and after clustering,
     keeping zeros and centroid assignments. ``calibration_images`` fix the activation ranges of
-    full-integer quantization.
+    full-integer quantization. ``"int8_qat"`` is full-integer too, behind ``qat_epochs`` of quantization-aware training
+    (``fer_core.compression.quantized_training``), which starts from those ranges and learns better ones.
     """
 
     pruning: Pruning = "none"
@@ -110,6 +111,7 @@ class CompressionSpec(Spec):
     quantization: Quantization = "float32"
     fine_tune_epochs: Annotated[int, Field(ge=0, le=100)] = 1
     calibration_images: Annotated[int, Field(ge=1, le=1000)] = 100
+    qat_epochs: Annotated[int, Field(ge=0, le=100)] = 0
 
     @model_validator(mode="after")
     def _ratio_belongs_to_pruning(self) -> "CompressionSpec":
@@ -119,12 +121,22 @@ class CompressionSpec(Spec):
             raise ValueError(f"pruning_ratio is at most {MOST_CHANNELS} when pruning is 'structured'")
         return self
 
+    @model_validator(mode="after")
+    def _epochs_belong_to_training(self) -> "CompressionSpec":
+        if (self.quantization == "int8_qat") != (self.qat_epochs > 0):
+            raise ValueError("qat_epochs must be above 0 when quantization is 'int8_qat', and 0 when it is not")
+        return self
+
     @property
     def of_graph(self) -> "CompressionSpec":
-        """What of this decides the exported graph: the quantization and how many channels leave, no weight."""
+        """What of this decides the exported graph: the numerics and how many channels leave, no weight.
+
+        Both kinds of int8 have the same graph.
+        """
+        numerics: Quantization = "int8" if self.quantization == "int8_qat" else self.quantization
         if self.pruning != "structured":
-            return CompressionSpec(quantization=self.quantization)
-        return CompressionSpec(pruning="structured", pruning_ratio=self.pruning_ratio, quantization=self.quantization)
+            return CompressionSpec(quantization=numerics)
+        return CompressionSpec(pruning="structured", pruning_ratio=self.pruning_ratio, quantization=numerics)
 
 
 class DeploymentSpec(Spec):

@@ -169,7 +169,7 @@ class SpaceConfig(Spec):
     ``weights`` is one setting for all architectures or a table by architecture (the rest start from
     ``"none"``); see ``ArchitectureSpec.weights``. ``pruning_ratio`` applies where pruning is not
     ``"none"``, ``channel_importance`` where it is ``"structured"``, ``fine_tune_epochs`` where a network is
-    pruned or clustered.
+    pruned or clustered, ``qat_epochs`` where ``quantization`` is ``"int8_qat"``.
     """
 
     architecture: Choices[ArchitectureName]
@@ -183,13 +183,19 @@ class SpaceConfig(Spec):
     quantization: Choices[Quantization] = ("float32",)
     fine_tune_epochs: Setting = 1
     calibration_images: Annotated[int, Field(ge=1, le=1000)] = 100
+    qat_epochs: Setting = 1
     threads: Choices[Literal[1, 2, 4, 8]] = (1,)
     training: TrainingSpace = TrainingSpace()
 
-    @field_validator("pruning_ratio", "fine_tune_epochs", mode="after")
+    @field_validator("pruning_ratio", "fine_tune_epochs", "qat_epochs", mode="after")
     @classmethod
     def _within_the_spec(cls, setting: Setting, info: ValidationInfo) -> Setting:
         _check_setting(setting, CompressionSpec, str(info.field_name))
+        if (
+            info.field_name == "qat_epochs"
+            and (setting.low if isinstance(setting, Range) else min(_numbers(setting))) < 1
+        ):
+            raise ValueError('must be 1 or more; add "int8" to quantization for networks without this training')
         if info.field_name == "pruning_ratio":
             lowest = setting.low if isinstance(setting, Range) else min(_numbers(setting))
             if lowest <= 0:

@@ -23,7 +23,7 @@ COLOURS: dict[ArchitectureName, str] = {
 }
 """Told apart by colour-blind people too (Okabe & Ito, Color Universal Design, 2008)."""
 
-MARKERS: dict[Quantization, str] = {"float32": "o", "float16": "s", "dynamic_int8": "^", "int8": "D"}
+MARKERS: dict[Quantization, str] = {"float32": "o", "float16": "s", "dynamic_int8": "^", "int8": "D", "int8_qat": "P"}
 GREY = "#b8bcc4"
 STYLE: dict[str, Any] = {
     "font.size": 10,

@@ -2,7 +2,8 @@
 
 A key with a single value is never asked for, so a sampler sees only what varies. Conditional keys:
 ``pruning_ratio`` where ``pruning`` is not ``"none"``, ``channel_importance`` where it is ``"structured"``;
-``fine_tune_epochs`` where a network is pruned or its weights are clustered. No clustering is the choice ``"none"``
+``fine_tune_epochs`` where a network is pruned or its weights are clustered; ``qat_epochs`` where ``quantization`` is
+``"int8_qat"``. No clustering is the choice ``"none"``
 of ``clusters``.
 """
 
@@ -31,7 +32,7 @@ __all__ = [
     "suggest",
 ]
 
-INTEGERS = frozenset({"epochs", "batch_size", "fine_tune_epochs"})
+INTEGERS = frozenset({"epochs", "batch_size", "fine_tune_epochs", "qat_epochs"})
 RECIPE = (
     "epochs",
     "batch_size",
@@ -122,6 +123,7 @@ def suggest(trial: Suggests, config: StudyConfig) -> Candidate:
     pruning = _choose(trial, "pruning", space.pruning)
     clusters = _choose(trial, "clusters", _named(space.clusters))
     repaired = pruning != "none" or clusters != "none"
+    quantization = _choose(trial, "quantization", space.quantization)
     compression = CompressionSpec(
         pruning=pruning,
         pruning_ratio=0.0 if pruning == "none" else _number(trial, "pruning_ratio", space.pruning_ratio),
@@ -129,9 +131,10 @@ def suggest(trial: Suggests, config: StudyConfig) -> Candidate:
         if pruning == "structured"
         else "l2",
         clusters=None if clusters == "none" else clusters,
-        quantization=_choose(trial, "quantization", space.quantization),
+        quantization=quantization,
         fine_tune_epochs=_number(trial, "fine_tune_epochs", space.fine_tune_epochs) if repaired else 0,
         calibration_images=space.calibration_images,
+        qat_epochs=_number(trial, "qat_epochs", space.qat_epochs) if quantization == "int8_qat" else 0,
     )
     training = TrainingSpec(
         population=_choose(trial, "population", space.population),
@@ -192,10 +195,11 @@ def size(config: StudyConfig) -> float:
         repairs = 1 if pruning == "none" and clusters is None else _count("fine_tune_epochs", space.fine_tune_epochs)
         rankings = len(space.channel_importance) if pruning == "structured" else 1
         variants += ratios * rankings * repairs
-    choices = (space.architecture, space.input_size, space.population, space.quantization, space.threads)
+    numerics = sum(_count("qat_epochs", space.qat_epochs) if kind == "int8_qat" else 1 for kind in space.quantization)
+    choices = (space.architecture, space.input_size, space.population, space.threads)
     images = len(space.training.augmentation) * len(space.training.mixing)
     recipe = math.prod(_count(key, getattr(space.training, key)) for key in RECIPE)
-    return variants * math.prod(map(len, choices)) * images * recipe
+    return variants * numerics * math.prod(map(len, choices)) * images * recipe
 
 
 def continuous(config: StudyConfig) -> tuple[str, ...]:
@@ -208,7 +212,7 @@ def continuous(config: StudyConfig) -> tuple[str, ...]:
 class _Probe:
     """Records what is asked when every conditional key applies.
 
-    It answers with ``"structured"`` where that is a choice, else with the last that is not none.
+    It answers with ``"structured"`` or ``"int8_qat"`` where that is a choice, else with the last that is not none.
     """
 
     def __init__(self) -> None:
@@ -217,9 +221,8 @@ class _Probe:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ANN401 - Optuna's own type
         self.choices[name] = choices
-        if "structured" in choices:
-            return "structured"
-        return next((choice for choice in reversed(choices) if choice != "none"), choices[0])
+        asking = [choice for choice in choices if choice in {"structured", "int8_qat"}]
+        return next((choice for choice in [*asking, *reversed(choices)] if choice != "none"), choices[0])
 
     def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1, log: bool = False) -> int:
         self.ranges[name] = partial(_int_at, low=low, high=high, step=step, log=log)

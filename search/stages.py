@@ -25,10 +25,12 @@ from fer_core.artifact import Artifact
 from fer_core.checkpoint import EpochReport
 from fer_core.compression.compress import compress, shape
 from fer_core.compression.quantization import calibration_images
+from fer_core.compression.quantized_training import train_quantized
 from fer_core.data.faces import FaceSet
 from fer_core.data.loading import load_faces
 from fer_core.data.splits import validation_split
 from fer_core.export import Converter, to_artifact
+from fer_core.integer.learned import load_quantized
 from fer_core.models.build import build
 from fer_core.scores import Scorecard
 from fer_core.specs import ArchitectureSpec, CompressionSpec, Population
@@ -167,7 +169,7 @@ class Workbench:
 
         def export(folder: Path) -> None:
             train, _ = self._faces_of(candidate)
-            model = self._compressed(candidate)
+            model = self._quantized(candidate, self._compressed(candidate))
             images = calibration_images(train, spec.calibration_images, candidate.training.seed)
             _save(to_artifact(model, candidate.architecture, spec, images, self.converter, folder / MODEL), folder)
 
@@ -211,11 +213,24 @@ class Workbench:
         for leftover in set(folder.iterdir()) - {folder / _WEIGHTS, folder / _HISTORY}:
             leftover.unlink()
 
+    def _quantized(self, candidate: Candidate, model: nn.Module) -> nn.Module:
+        """Return *model*, pruned and clustered, behind its quantization-aware training if *candidate* asks for one."""
+        spec, train = candidate.compression, self._faces_of(candidate)[0]
+        if spec.quantization != "int8_qat":
+            return model
+
+        def adapt(folder: Path) -> None:
+            adapted = train_quantized(model, spec, candidate.training, train, device=self.device)
+            torch.save(adapted.state_dict(), folder / _WEIGHTS)
+
+        entry = self.store.get_or_compute(self.key("quantize", self.training_key(candidate), spec), adapt)
+        return load_quantized(model, torch.load(entry / _WEIGHTS, weights_only=True)).eval()
+
     def _compressed(self, candidate: Candidate) -> nn.Module:
         """Return the trained network pruned and clustered: shared by all quantizations of it."""
         spec, train = candidate.compression, self._faces_of(candidate)[0]
-        model = build(candidate.architecture.model_copy(update={"weights": "none"}))
         trained = self._trained(candidate) / _WEIGHTS
+        model = build(candidate.architecture.model_copy(update={"weights": "none"}))
         model.load_state_dict(torch.load(trained, weights_only=True))
         if spec.pruning == "none" and spec.clusters is None:
             return model.eval()
@@ -224,7 +239,7 @@ class Workbench:
             smaller = compress(model, spec, candidate.training, train, device=self.device)
             torch.save(smaller.to("cpu").state_dict(), folder / _WEIGHTS)
 
-        plain = spec.model_copy(update={"quantization": "float32", "calibration_images": 1})
+        plain = spec.model_copy(update={"quantization": "float32", "calibration_images": 1, "qat_epochs": 0})
         key = self.key("compress", self.training_key(candidate), plain)
         repaired = self.store.get_or_compute(key, repair) / _WEIGHTS  # before the model takes its shape
         shape(model, spec).load_state_dict(torch.load(repaired, weights_only=True))

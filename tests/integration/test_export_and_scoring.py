@@ -12,11 +12,14 @@ from torch import nn
 
 from fer_core import scoring
 from fer_core.artifact import sha256_of
+from fer_core.compression.quantized_training import train_quantized
 from fer_core.data.faces import FaceSet
 from fer_core.errors import ConversionError, DataError, UnreadableModelError
 from fer_core.export import Converter, to_artifact
+from fer_core.integer.learned import fake_quantized
 from fer_core.models.build import build
-from fer_core.specs import ArchitectureSpec, CompressionSpec
+from fer_core.specs import ArchitectureSpec, CompressionSpec, TrainingSpec
+from fer_core.training import recalibrate
 
 pytestmark = pytest.mark.slow
 SIDE = 64
@@ -153,3 +156,35 @@ def test_files_that_are_cut_or_no_classifier_are_refused(converter, images, tmp_
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(UnreadableModelError, match=r"expected .* to \(1, 7\)"):
         scoring.predict(export(converter, other.eval(), "float32", images, tmp_path / "other.tflite"), images)
+
+
+def test_learned_ranges_reach_the_file_and_a_network_without_them_is_refused(converter, images, tmp_path):
+    model = build(ArchitectureSpec(name="mobilenetv3_small_100", input_size=SIDE), seed=0).eval()
+    with pytest.raises(ConversionError, match="no learned activation ranges"):
+        converter.convert(model, SIDE, "int8_qat", images)
+    count = len(images)
+    faces = FaceSet(
+        images=images,
+        labels=np.arange(count) % 7,
+        subjects=np.arange(count).astype(str),
+        groups=np.full(count, ""),
+        populations=np.full(count, ""),
+        mouth_open=np.full(count, -1, dtype=np.int8),
+        digest="smooth",
+    )
+    recalibrate(model, faces, batch_size=8)
+    spec = CompressionSpec(quantization="int8_qat", qat_epochs=1, calibration_images=16)
+    trained = train_quantized(model, spec, TrainingSpec(batch_size=8), faces)
+    path = export(converter, trained, "int8_qat", images, tmp_path / "qat.tflite")
+    assert input_and_output_types(path) == {np.dtype("int8")}
+    expected = logits_of(fake_quantized(trained, SIDE), images)
+    found = scoring.predict(path, images)
+    assert np.abs(found - expected).max() < 0.25 * np.abs(expected).max(), "the file computes what training saw"
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def input_and_output_types(path):
+    interpreter = Interpreter(model_path=str(path))
+    return {
+        np.dtype(detail["dtype"]) for detail in (*interpreter.get_input_details(), *interpreter.get_output_details())
+    }

@@ -71,6 +71,17 @@ def test_every_suggestion_is_a_candidate_that_its_parameters_rebuild(data):
     assert candidate.training.epochs in {2, 4, 6, 8}
 
 
+def test_epochs_of_quantized_training_are_asked_where_it_is_chosen():
+    config = study(architecture=NETWORKS[:2], quantization=["int8", "int8_qat"], qat_epochs=[1, 2, 4])
+    assert size(config) == 2 * (1 + 3)
+    plain = suggest(Given({"architecture": NETWORKS[0], "quantization": "int8"}), config).compression
+    learned = suggest(Given({"architecture": NETWORKS[0], "quantization": "int8_qat", "qat_epochs": 4}), config)
+    assert plain.qat_epochs == 0
+    assert learned.compression.qat_epochs == 4
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        study(architecture=NETWORKS[0], quantization="int8_qat", qat_epochs=[0, 1])
+
+
 def test_what_does_not_vary_is_not_asked():
     class Silent:
         def __getattr__(self, name):
