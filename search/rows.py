@@ -73,6 +73,7 @@ class FrontRow(Spec):
     quantization: Quantization
     fine_tune_epochs: int
     calibration_images: int
+    qat_epochs: int
     threads: int
     seed: int
     candidate_digest: str

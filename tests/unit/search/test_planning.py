@@ -98,6 +98,17 @@ def test_a_training_that_is_shared_is_counted_once(config: StudyConfig, speeds: 
     assert shared["graphs"] == 4 * 3  # quantizations x threads
 
 
+def test_quantized_training_costs_its_epochs(config: StudyConfig, speeds: Paces) -> None:
+    def space(epochs: int) -> StudyConfig:
+        return config.model_copy(
+            update={"space": config.space.model_copy(update={"quantization": ("int8_qat",), "qat_epochs": (epochs,)})}
+        )
+
+    hours = [planned(space(epochs), speeds)["training"] for epochs in (1, 2, 3)]
+    assert hours[1] - hours[0] == pytest.approx(hours[2] - hours[1])
+    assert hours[1] > hours[0]
+
+
 def test_time_is_bounded_by_the_budget_and_phones_count_only_where_they_are_real(
     config: StudyConfig, speeds: Paces
 ) -> None:
