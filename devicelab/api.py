@@ -64,6 +64,7 @@ class Submission(Value):
 
     ``search`` is who shares the phones with others (the owner of the token, if it is left out).
     ``threshold_ms``: a search that only asks whether the latency is above it is answered as soon as that is clear.
+    ``interactive`` goes before other requests, ``background`` behind them.
     """
 
     sha256: Sha256
@@ -73,6 +74,7 @@ class Submission(Value):
     threshold_ms: Annotated[float, Field(gt=0)] | None = None
     search: Name | None = None
     interactive: bool = False
+    background: bool = False
 
 
 class Ticket(Value):

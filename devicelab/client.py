@@ -83,6 +83,7 @@ class LabClient:
         selector: Selector | None = None,
         threshold_ms: float | None = None,
         search: str | None = None,
+        background: bool = False,
         key: str | None = None,
     ) -> Measurement:
         """Return the latency of *workload*, measured now or before; see ``devicelab.lab.Lab.measure``.
@@ -94,7 +95,7 @@ class LabClient:
             AccessError: the token may not do this.
             ServiceError: the service stayed away, or does not speak our language.
         """
-        submission = _submission(workload, selector, threshold_ms, search)
+        submission = _submission(workload, selector, threshold_ms, search, background=background)
         return self._walk(measuring(key or new_key(), submission, workload.path, self._patience))
 
     def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - whatever JSON the path holds
@@ -177,10 +178,11 @@ class AsyncLabClient:
         selector: Selector | None = None,
         threshold_ms: float | None = None,
         search: str | None = None,
+        background: bool = False,
         key: str | None = None,
     ) -> Measurement:
         """As :meth:`LabClient.measure`."""
-        submission = _submission(workload, selector, threshold_ms, search)
+        submission = _submission(workload, selector, threshold_ms, search, background=background)
         return await self._walk(measuring(key or new_key(), submission, workload.path, self._patience))
 
     async def _walk[Result](self, talk: Talk[Result]) -> Result:
@@ -216,7 +218,12 @@ def new_key() -> str:
 
 
 def _submission(
-    workload: Workload, selector: Selector | None, threshold_ms: float | None, search: str | None
+    workload: Workload,
+    selector: Selector | None,
+    threshold_ms: float | None,
+    search: str | None,
+    *,
+    background: bool,
 ) -> Submission:
     with _opened(workload.path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -227,6 +234,7 @@ def _submission(
         selector=selector or Selector(),
         threshold_ms=threshold_ms,
         search=search,
+        background=background,
     )
 
 

@@ -17,6 +17,7 @@ from devicelab.draft import answer_key
 from devicelab.drivers.opening import clock_for, open_drivers
 from devicelab.engine import Engine
 from devicelab.errors import DeviceError, NoDeviceError
+from devicelab.events import BACKGROUND, NORMAL
 from devicelab.graph import read_graph
 from devicelab.lease import DeviceStatus, Lease
 from devicelab.measurement import Measurement, Workload
@@ -127,12 +128,14 @@ class Lab:
         selector: Selector | None = None,
         threshold_ms: float | None = None,
         search: str = "default",
+        background: bool = False,
     ) -> Measurement:
         """Return the latency of *workload* on a phone that *selector* accepts: from the store if it is known.
 
         Otherwise blocks are run, each in a process of its own and the second on another phone if there is
         one, until two agree within 2 %; the answer is recorded before it is returned. Threads that ask the
-        same share one measurement. *search* is who shares the phones with others.
+        same share one measurement. *search* is who shares the phones with others; what is asked for in the
+        *background* waits behind everybody's other requests, until it is old.
 
         Raises:
             NoDeviceError: no phone matches.
@@ -148,6 +151,7 @@ class Lab:
             workload,
             search,
             selector or ANY_DEVICE,
+            priority=BACKGROUND if background else NORMAL,
             threshold_ms=threshold_ms,
             prior_ms=latency_ms(read_graph(workload.path).operators, threads=workload.threads),
         )

@@ -152,6 +152,7 @@ def front(
 ) -> None:
     """Show the trials of STUDY that no other trial beats, fastest first."""
     from search import tables
+    from search.foresight import suspects
     from search.front import front_rows
 
     if as_json and as_csv:
@@ -162,7 +163,9 @@ def front(
         click.echo(tables.as_json(rows) if as_json else tables.as_csv(rows), nl=as_json)
         return
     shown = "all complete trials" if everything else "front"
-    _answer(tables.as_table(rows, f"{study}: {shown}, {len(rows)} of {len(record.complete)} complete trials"))
+    title = f"{study}: {shown}, {len(rows)} of {len(record.complete)} complete trials"
+    strange = [one.sentence for one in suspects(record) if one.trial in {row.trial for row in rows}]
+    _answer(tables.as_table(rows, title, strange))
 
 
 @cli.command()

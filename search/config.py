@@ -261,13 +261,15 @@ class DataConfig(Spec):
 class LabConfigChoice(Spec):
     """Where latency is measured: simulated phones, a lab that a TOML file describes, or a lab's service at a URL.
 
-    The service's token is read from ``token_file``, or else from the variable FER_LAB_TOKEN.
+    The service's token is read from ``token_file``, or else from the variable FER_LAB_TOKEN. Without ``predict`` every
+    candidate is measured, also one that is predicted to be over ``constraints.latency_ms``.
     """
 
     devices: Annotated[int, Field(ge=1)] | None = None
     config: Path | None = None
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = None
     token_file: Path | None = None
+    predict: bool = True
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

@@ -106,6 +106,11 @@ class StudyFolder:
         return self.path / "notes"
 
     @property
+    def latencies_path(self) -> Path:
+        """What workers learn latencies from while a driver runs (``search.foresight``); the ledger has it all."""
+        return self.path / "latencies.jsonl"
+
+    @property
     def cache_path(self) -> Path:
         """Decoded faces; shared by all studies beside this one."""
         return self.path.parent / ".cache"

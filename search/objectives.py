@@ -23,13 +23,24 @@ class Constraint(Spec):
     size_mb: float | None = None
 
 
+class Forecast(Spec):
+    """Milliseconds as predicted from ``learnt`` measurements; the interval holds with probability ``level``."""
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    level: float
+    learnt: int
+
+
 class Outcome(Spec):
     """How a trial ended: always one of four states, with a reason where it is not ``complete``.
 
     ``values`` holds one number per objective of the study for complete trials and may hold
     those already known for others. ``violations`` maps a broken constraint to measured - bound
     (> 0). ``provenance`` holds the digests (data, code, artifact, candidate) and the seed.
-    ``blames`` is whose fault a failure is.
+    ``blames`` is whose fault a failure is. ``forecast`` is why a candidate was not measured: it is infeasible by
+    prediction, and has no latency.
     """
 
     state: TrialState
@@ -39,6 +50,7 @@ class Outcome(Spec):
     violations: dict[str, float] = {}
     scorecard: Scorecard | None = None
     measurement: Measurement | None = None
+    forecast: Forecast | None = None
     artifact: Artifact | None = None
     provenance: dict[str, str] = {}
     stage_seconds: dict[str, float] = {}

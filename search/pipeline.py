@@ -19,7 +19,7 @@ from fer_core.specs import ArchitectureSpec, CompressionSpec
 from search.budget import Stage
 from search.candidate import Candidate
 from search.errors import StageTimeoutError
-from search.objectives import Constraint, ObjectiveName, Outcome
+from search.objectives import Constraint, Forecast, ObjectiveName, Outcome
 from search.provenance import code_digest, code_version, versions
 from search.record import Report
 
@@ -37,8 +37,9 @@ class Bench(Protocol):
     def draft(self, architecture: ArchitectureSpec, compression: CompressionSpec, /) -> Artifact:
         """Export the network untrained."""
 
-    def measure(self, workload: Workload, /) -> Measurement:
-        """Measure a graph on a phone, or find its measurement."""
+    @property
+    def measure(self) -> Callable[..., Measurement]:
+        """Measure a graph on a phone, or find its measurement; ``background`` lets others go first."""
 
     def train(self, candidate: Candidate, /) -> "Generator[EpochReport]":
         """Train, a report per epoch."""
@@ -50,18 +51,45 @@ class Bench(Protocol):
         """Score the exported file itself."""
 
 
+class Foresight(Protocol):
+    """What is known about a graph before it is measured; ``search.foresight.Foresight`` learns it."""
+
+    def describe(self, workload: Workload, /) -> tuple[float, ...]:
+        """Return the features of a graph."""
+
+    def forecast(self, features: tuple[float, ...], /) -> Forecast | None:
+        """Return the latency that they let expect, if anybody knows."""
+
+
+class Blind:
+    """Foresees nothing."""
+
+    def describe(self, _workload: Workload) -> tuple[float, ...]:
+        """Return no feature."""
+        return ()
+
+    def forecast(self, _features: tuple[float, ...]) -> Forecast | None:
+        """Know nothing."""
+        return None
+
+
 def journey(
-    candidate: Candidate, bench: Bench, constraints: Constraint, guard: Guard = lambda _stage: nullcontext()
+    candidate: Candidate,
+    bench: Bench,
+    constraints: Constraint,
+    guard: Guard = lambda _stage: nullcontext(),
+    foresight: Foresight = Blind(),  # noqa: B008 - it has no state
 ) -> Generator[Report | Outcome]:
     """Walk *candidate* through its stages; yield a report per rung (0: latency, then epochs) and at last an outcome.
 
+    What *foresight* is sure to be over the bound of the latency is not measured: infeasible by prediction.
     What is the candidate's own fault becomes a ``failed`` outcome with the reason: also a number that is none, and a
     stage that takes longer than *guard* allows. Everything else is raised: a ``DeviceError`` after the lab has tried
     other phones (or none of them answered in time, or in numbers), and any error of ours.
     """
     watch = Stopwatch(guard=guard)
     try:
-        with closing(_walk(candidate, bench, constraints, watch)) as steps:
+        with closing(_walk(candidate, bench, constraints, watch, foresight)) as steps:
             for step in steps:
                 check_numbers(step)
                 yield _traced(step, candidate, watch) if isinstance(step, Outcome) else step
@@ -94,7 +122,7 @@ def check_numbers(step: Report | Outcome) -> None:
 
 
 def _walk(
-    candidate: Candidate, bench: Bench, constraints: Constraint, watch: "Stopwatch"
+    candidate: Candidate, bench: Bench, constraints: Constraint, watch: "Stopwatch", foresight: Foresight
 ) -> Generator[Report | Outcome]:
     threads = candidate.deployment.threads
 
@@ -102,9 +130,16 @@ def _walk(
     with watch("draft"):
         draft = bench.draft(candidate.architecture, candidate.compression)
         graph = Workload.of(draft.path, threads)
-    with watch("measure"):
-        latency = bench.measure(graph)
-    yield Report(rung=0, values={"latency_ms": latency.median_ms, "size_mb": megabytes(draft)}, at=None)
+        features = foresight.describe(graph)
+        forecast, bound = foresight.forecast(features), constraints.latency_ms
+    if forecast and bound is not None and forecast.low_ms > bound:
+        yield _hopeless(forecast, bound)
+        return
+    with watch("measure"):  # what will probably be over the bound waits for what will not
+        doubtful = forecast is not None and bound is not None and forecast.median_ms > bound
+        latency = bench.measure(graph, background=True) if doubtful else bench.measure(graph)
+    values = {"latency_ms": latency.median_ms, "size_mb": megabytes(draft)}
+    yield Report(rung=0, values=values, features=features, at=None)
     if broken := violations(latency, draft, constraints):
         yield _infeasible(broken, latency, constraints)
         return
@@ -162,6 +197,16 @@ def _infeasible(broken: dict[str, float], latency: Measurement, constraints: Con
     told = [f"{key} {bounds[key] + over:.4g} is over the bound of {bounds[key]:.4g}" for key, over in broken.items()]
     values: dict[ObjectiveName, float] = {"latency": latency.median_ms}
     return Outcome(state="infeasible", reason="; ".join(told), values=values, violations=broken, measurement=latency)
+
+
+def _hopeless(forecast: Forecast, bound: float) -> Outcome:
+    """Return the outcome of a candidate that is not worth a phone's time: no latency, for none was measured."""
+    told = (
+        f"latency_ms {forecast.median_ms:.4g} [{forecast.low_ms:.4g}, {forecast.high_ms:.4g}] is predicted from "
+        f"{forecast.learnt} measurements, over the bound of {bound:.4g}; not measured"
+    )
+    over = {"latency_ms": forecast.median_ms - bound}
+    return Outcome(state="infeasible", reason=told, violations=over, forecast=forecast)
 
 
 def _traced(outcome: Outcome, candidate: Candidate, watch: "Stopwatch") -> Outcome:

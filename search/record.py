@@ -57,12 +57,16 @@ class TrialAsked(_Event):
 
 
 class TrialReported(_Event):
-    """What an open trial reached at a rung (epoch): named numbers. Told again for a rung, the later one counts."""
+    """What an open trial reached at a rung (epoch): named numbers. Told again for a rung, the later one counts.
+
+    ``features`` describe the graph whose latency rung 0 tells (``search.prediction.COLUMNS``).
+    """
 
     kind: Literal["trial-reported"] = "trial-reported"
     number: Annotated[int, Field(ge=0)]
     rung: Annotated[int, Field(ge=0)]
     values: dict[str, float]
+    features: tuple[float, ...] = ()
 
 
 class TrialTold(_Event):
@@ -82,10 +86,11 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class Report(Spec):
-    """The values of one trial at one rung."""
+    """The values of one trial at one rung; at rung 0 also the ``features`` of the graph that was measured."""
 
     rung: int
     values: dict[str, float]
+    features: tuple[float, ...] = ()
     at: AwareDatetime | None = None
 
 
@@ -183,7 +188,7 @@ class _Folding:
                 self._asked[event.number] = event
             case TrialReported():
                 self._open(event.number)
-                report = Report(rung=event.rung, values=event.values, at=event.at)
+                report = Report(rung=event.rung, values=event.values, features=event.features, at=event.at)
                 self._reports.setdefault(event.number, {})[event.rung] = report
             case TrialTold():
                 self._open(event.number)

@@ -36,15 +36,25 @@ def sketch(candidate: Candidate) -> Sketch:
     return _sketch(architecture.name, architecture.input_size, graph, candidate.deployment.threads)
 
 
+def outlined(candidate: Candidate) -> tuple[Operator, ...]:
+    """Return the operators of *candidate* as they will run, nearly."""
+    architecture = candidate.architecture
+    return _outlined(architecture.name, architecture.input_size, candidate.compression.of_graph)
+
+
 @functools.lru_cache(maxsize=4096)
 def _sketch(architecture: ArchitectureName, input_size: int, compression: CompressionSpec, threads: int) -> Sketch:
     layers = outline(architecture, input_size)
-    operators = tuple(_operator(layer, compression) for layer in layers)
     weights = sum(layer.weights * _weights_kept(layer, compression) for layer in layers)
     return Sketch(
-        latency_ms=latency_ms(operators, threads=threads),
+        latency_ms=latency_ms(_outlined(architecture, input_size, compression), threads=threads),
         size_mb=(weights * WEIGHT_BYTES[compression.quantization] + OPERATOR_BYTES * len(layers)) / 1e6,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _outlined(architecture: ArchitectureName, input_size: int, compression: CompressionSpec) -> tuple[Operator, ...]:
+    return tuple(_operator(layer, compression) for layer in outline(architecture, input_size))
 
 
 def _operator(layer: Layer, compression: CompressionSpec) -> Operator:

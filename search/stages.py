@@ -19,7 +19,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from devicelab.measurement import Measurement, Workload
+from devicelab.measurement import Measurement
 from fer_core import scoring
 from fer_core.artifact import Artifact
 from fer_core.checkpoint import EpochReport
@@ -40,8 +40,8 @@ from search.candidate import Candidate, digest_of
 from search.config import StudyConfig
 from search.provenance import code_digest, versions
 
-type Measure = Callable[[Workload], Measurement]
-"""Measures a workload on some phone; ``devicelab.lab.Lab.measure`` or a remote one."""
+type Measure = Callable[..., Measurement]
+"""Measures a workload on some phone; ``devicelab.lab.Lab.measure`` or a remote one, with its ``background``."""
 
 MODEL = "model.tflite"
 _WEIGHTS, _HISTORY, _CHECKPOINT, _SCORECARD, _ARTIFACT = (

@@ -9,6 +9,7 @@ from rich.text import Text
 from fer_core.labels import EXPRESSIONS
 from fer_core.scores import Scores
 from search.exporting import provenance_of
+from search.foresight import suspects
 from search.progress import STATES, counts, describe, result
 from search.record import StudyRecord, TrialRecord
 from search.tables import points
@@ -34,6 +35,7 @@ def summary(record: StudyRecord, *, being_written: bool) -> dict[str, Any]:
             {"trial": trial.number, "candidate": describe(trial), "reports": len(trial.reports)}
             for trial in record.running
         ],
+        "implausible": [{**one.model_dump(mode="json"), "sentence": one.sentence} for one in suspects(record)],
         "config_digest": record.opened.config_digest,
     }
 
@@ -53,7 +55,8 @@ def as_text(found: dict[str, Any]) -> RenderableType:
         table.add_row(str(row["trial"]), row["state"], row["result"], row["candidate"])
     for row in found["running"]:
         table.add_row(str(row["trial"]), "running", f"{row['reports']} reports", row["candidate"])
-    return Group(head, table) if found["ended"] or found["running"] else head
+    notes = [Text(one["sentence"], style="yellow") for one in found["implausible"]]
+    return Group(head, table, *notes) if found["ended"] or found["running"] else head
 
 
 def trial_facts(record: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
@@ -64,6 +67,7 @@ def trial_facts(record: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "reason": outcome.reason if outcome else "",
         "blames": outcome.blames if outcome else None,
         "violations": outcome.violations if outcome else {},
+        "forecast": outcome.forecast.model_dump(mode="json") if outcome and outcome.forecast else None,
         "stage_seconds": outcome.stage_seconds if outcome else {},
         "params": trial.params,
         "reports": [report.model_dump(mode="json") for report in trial.reports],
@@ -92,6 +96,8 @@ def trial_text(record: StudyRecord, trial: TrialRecord) -> RenderableType:
         parts += [scores_table({name: scores for name, scores in halves.items() if scores})]
     if outcome.measurement:
         parts += [_pairs("measurement", outcome.measurement.model_dump(mode="json", exclude={"readings"}))]
+    if outcome.forecast:
+        parts += [_pairs("forecast", outcome.forecast.model_dump(mode="json"))]
     parts += [_pairs("seconds", {name: round(value, 1) for name, value in outcome.stage_seconds.items()})]
     facts = provenance_of(record, trial)
     parts += [_pairs("digests", {"candidate": facts["candidate_digest"], **facts["digests"]}), *facts["notes"]]

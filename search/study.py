@@ -133,9 +133,9 @@ class Study:
             self._tell_as(number, twin)
         return None
 
-    def report(self, number: int, rung: int, values: dict[str, float]) -> None:
-        """Record what the open trial *number* reached at *rung*."""
-        self._ledger.append(TrialReported(number=number, rung=rung, values=values))
+    def report(self, number: int, rung: int, values: dict[str, float], features: tuple[float, ...] = ()) -> None:
+        """Record what the open trial *number* reached at *rung*; *features* are those of the graph at rung 0."""
+        self._ledger.append(TrialReported(number=number, rung=rung, values=values, features=features))
 
     def tell(self, number: int, outcome: Outcome) -> Outcome:
         """Record how the open trial *number* ended, tell the sampler, and return the outcome as recorded.

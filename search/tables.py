@@ -72,8 +72,11 @@ def as_csv(rows: Sequence[FrontRow]) -> str:
     return text.getvalue()
 
 
-def as_table(rows: Sequence[FrontRow], title: str) -> RenderableType:
-    """Return *rows* for a terminal, with what must be known to read them; F1 and gap in points (fractions x 100)."""
+def as_table(rows: Sequence[FrontRow], title: str, notes: Sequence[str] = ()) -> RenderableType:
+    """Return *rows* for a terminal, with what must be known to read them; F1 and gap in points (fractions x 100).
+
+    *notes* are sentences about single rows.
+    """
     table = Table(title=title, title_justify="left", header_style="bold", box=HORIZONTALS, show_lines=True)
     for name in HEADINGS:
         table.add_column(name, justify="left" if name == "candidate" else "right", no_wrap=name != "candidate")
@@ -85,6 +88,7 @@ def as_table(rows: Sequence[FrontRow], title: str) -> RenderableType:
         "report F1: the half that no search saw.",
         *(f"Latency by {place}." for place in sorted({row.measured_on for row in rows if row.measured_on})),
         "shrunk: the gap beyond what chance gives, which the search minimises. P: probability to be on the front.",
+        *notes,
         *caveats(rows),
     )
 

@@ -16,7 +16,7 @@ from devicelab.coordinator import Coordinator
 from devicelab.device import Device, Platform
 from devicelab.draft import answer_key
 from devicelab.errors import ConfigError, NoDeviceError
-from devicelab.events import INTERACTIVE, NORMAL, Row
+from devicelab.events import BACKGROUND, INTERACTIVE, NORMAL, Row
 from devicelab.measurement import Workload
 from devicelab.service.agents import Mailboxes
 from devicelab.service.feed import Feed, FeedItem
@@ -137,7 +137,7 @@ class LabDesk:
             workload=workload,
             search=submission.search or "default",
             selector=submission.selector,
-            priority=INTERACTIVE if submission.interactive else NORMAL,
+            priority=INTERACTIVE if submission.interactive else BACKGROUND if submission.background else NORMAL,
             threshold_ms=submission.threshold_ms,
         )
         outcome = await asyncio.wrap_future(self._writer.tell(command))

@@ -23,6 +23,7 @@ from devicelab.errors import DeviceLabError
 from fer_core.errors import FerError
 from search.errors import LedgerError, SearchError, StudyError
 from search.folder import StudyFolder
+from search.foresight import Notebook
 from search.halving import halving_of
 from search.ledger import Ledger, utc_now
 from search.overseer import read_note
@@ -77,6 +78,7 @@ def _tune(
         config.budget.concurrency,
         deadline,
         note_of=lambda number: read_note(folder.notes_path / str(number)),
+        learn=Notebook(folder.latencies_path, study.record()).add,
         proven=any(trial.state not in {"running", "failed"} for trial in study.record().trials.values()),
     )
     watch = Watch(lambda: interruption.came, audience.look, searcher.died)

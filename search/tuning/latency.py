@@ -3,11 +3,12 @@
 A lab of its own lives in an actor of Ray's on the driver's machine; a service is asked by each worker directly.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.exceptions import RayTaskError
@@ -20,7 +21,13 @@ from devicelab.measurement import Measurement, Workload
 from search.config import StudyConfig
 from search.folder import StudyFolder
 
-type Measure = Callable[[Workload], Measurement]
+
+class Measure(Protocol):
+    """Measures a workload; *background* lets others go first."""
+
+    def __call__(self, workload: Workload, *, background: bool = False) -> Measurement:
+        """Return the measurement."""
+
 
 CHECK_SECONDS = 10.0
 """How long a service may be away when a study starts; later it may for much longer (``devicelab.client``)."""
@@ -52,9 +59,9 @@ class SharedLab:
         """Open the lab; errors come back typed, which those of an actor's constructor do not."""
         self._lab = Lab(config, store)
 
-    def measure(self, workload: Workload) -> Measurement:
+    def measure(self, workload: Workload, *, background: bool = False) -> Measurement:
         """See ``devicelab.lab.Lab.measure``."""
-        return self._lab.measure(workload)
+        return self._lab.measure(workload, background=background)
 
 
 def check_lab(config: StudyConfig) -> None:
@@ -94,12 +101,12 @@ def measuring(place: LabPlace) -> Iterator[Measure]:
     """Yield what measures a workload at *place*; for workers."""
     if isinstance(place, LabService):
         with LabClient(place.url, place.token) as client:
-            yield lambda workload: client.measure(workload, search=place.search)
+            yield partial(client.measure, search=place.search)
         return
     lab = ray.get_actor(place.actor)
 
-    def measure(workload: Workload) -> Measurement:
-        measurement: Measurement = answer(lab.measure.remote(workload))
+    def measure(workload: Workload, *, background: bool = False) -> Measurement:
+        measurement: Measurement = answer(lab.measure.remote(workload, background=background))
         return measurement
 
     yield measure

@@ -75,7 +75,8 @@ def halting[**P, R](method: Callable[P, R]) -> Callable[P, R]:
 class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
     """Hands the study's trials to Tune, at most *concurrency* at a time and none after *deadline* (by *clock*).
 
-    *note_of* tells what the worker that had a trial noted last; *proven* whether a trial ever got on.
+    *note_of* tells what the worker that had a trial noted last; *learn* sees every report; *proven* tells whether a
+    trial ever got on.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         clock: Callable[[], float] = time.monotonic,
         note_of: Callable[[int], Note | None] = lambda _number: None,
         *,
+        learn: Callable[[Report], None] = lambda _report: None,
         proven: bool = False,
     ) -> None:
         super().__init__()
@@ -94,6 +96,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self._deadline = deadline
         self._clock = clock
         self._note_of = note_of
+        self._learn = learn
         self._running: dict[str, Question] = {}
         self._dead: dict[int, Question] = {}
         self._again: deque[Question] = deque()
@@ -190,7 +193,8 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
 
     def _report(self, number: int, result: dict[str, Any]) -> Report:
         report = Report.model_validate_json(result["report"])
-        self._study.report(number, report.rung, report.values)
+        self._study.report(number, report.rung, report.values, report.features)
+        self._learn(report)
         return report
 
 

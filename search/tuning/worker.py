@@ -54,6 +54,7 @@ def workshop(task: Task, overseer: Overseer) -> Iterator[Walk]:
     """Keep converter, scorer and face sets warm in this process, and walk candidates with them."""
     import torch  # the driver, which imports this module, has no use for it
 
+    from search.foresight import Foresight
     from search.pipeline import journey
     from search.stages import Workbench
 
@@ -63,7 +64,9 @@ def workshop(task: Task, overseer: Overseer) -> Iterator[Walk]:
         measuring(task.lab) as measure,
         Workbench(task.config, folder.artifacts_path, folder.cache_path, measure, overseer.waiting) as bench,
     ):
-        yield lambda candidate: journey(candidate, bench, task.config.constraints, overseer)
+        bound = task.config.constraints.latency_ms if task.config.lab.predict else None
+        foresight = Foresight(folder.latencies_path, bound)
+        yield lambda candidate: journey(candidate, bench, task.config.constraints, overseer, foresight)
 
 
 def trainable(task: Task, workshop: Workshop) -> type[Trainable]:

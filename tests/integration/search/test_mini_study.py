@@ -10,6 +10,7 @@ import pytest
 
 from search.folder import StudyFolder
 from search.ledger import Ledger
+from search.prediction import Example
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +49,10 @@ def test_a_study_from_faces_to_an_exported_file_with_the_same_score(faces_folder
         assert outcome.scorecard.data_digest == outcome.provenance["evaluation_data"]
         assert outcome.measurement.source == "simulated"
         assert (folder.artifacts_path / outcome.artifact.path).is_file()
+    learnt = [Example.model_validate_json(line) for line in folder.latencies_path.read_text().splitlines()]
+    assert sorted(one.median_ms for one in learnt) == sorted(
+        outcomes[number].measurement.median_ms for number in (0, 1)
+    )
     trained = [outcomes[number].stage_seconds["train"] for number in (0, 1)]
     assert min(trained) < max(trained)
 

@@ -9,7 +9,7 @@ from devicelab.config import LabConfig, SimulatedPhone
 from devicelab.device import Selector
 from devicelab.drivers.simulator import SimulatedDriver
 from devicelab.errors import DeviceError, NoDeviceError, StoreError, WorkloadError
-from devicelab.events import decode
+from devicelab.events import BACKGROUND, NORMAL, decode
 from devicelab.graph import read_graph
 from devicelab.lab import Lab, survey
 from devicelab.measurement import PROTOCOL, Burst, Workload
@@ -68,6 +68,15 @@ def test_every_reading_is_kept_under_its_lease_and_every_lease_is_ended(lab, pat
         for lease, reading in zip(blocks, measured.readings, strict=True):
             assert len(store.times(lease.device, lease.token)) == reading.runs
         assert store.verify().problems == ()
+
+
+def test_what_is_asked_for_in_the_background_is_queued_behind_the_others(lab, path, model):
+    lab.measure(Workload.of(model, 1))
+    lab.measure(Workload.of(model, 2), background=True)
+    lab.close()
+    with Store(path, readonly=True) as store:
+        asked = [decode(row.body) for row in store.events(kind="request_submitted")]
+    assert [one.priority for one in asked] == [NORMAL, BACKGROUND]
 
 
 def test_the_same_lab_measures_the_same(tmp_path, model):

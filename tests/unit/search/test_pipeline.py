@@ -16,7 +16,7 @@ from fer_core.scores import Scorecard
 from search.candidate import Candidate
 from search.config import StudyConfig
 from search.errors import StageTimeoutError
-from search.objectives import Constraint, Outcome
+from search.objectives import Constraint, Forecast, Outcome
 from search.pipeline import Stopwatch, check_numbers, journey, objective_values
 from search.record import Report
 from search.space import Given, covering_design, suggest
@@ -31,7 +31,7 @@ class Bench:
         self.calls: list[str] = []
         self.graphs = ["graph", "graph"]
         self.raises: dict[str, Exception] = {}
-        self.closed = False
+        self.closed = self.background = False
         self._folder, self._complete, self._latency, self._size = folder, complete, latency, size
 
     def _note(self, stage: str) -> None:
@@ -48,8 +48,9 @@ class Bench:
     def draft(self, *_: object) -> Artifact:
         return self._artifact("draft", self.graphs[0])
 
-    def measure(self, workload: Workload) -> Measurement:
+    def measure(self, workload: Workload, *, background: bool = False) -> Measurement:
         self._note("measure")
+        self.background = background
         slower = 10.0 if workload.fingerprint != "graph" else 0.0
         return self._complete.measurement.model_copy(
             update={"median_ms": self._latency + slower, "fingerprint": workload.fingerprint}
@@ -227,6 +228,45 @@ def test_a_set_too_small_to_be_split_is_judged_whole(outcomes: list[Outcome]) ->
     assert objective_values(small, latency)["f1"] == card.whole.macro_f1
     no_groups = small.model_copy(update={"whole": card.whole.model_copy(update={"gap_shrunk": None})})
     assert objective_values(no_groups, latency).keys() == {"f1", "latency"}
+
+
+class Oracle:
+    """Foresees the same of every graph."""
+
+    def __init__(self, *milliseconds: float) -> None:
+        low, median, high = milliseconds
+        self.said = Forecast(median_ms=median, low_ms=low, high_ms=high, level=0.95, learnt=50)
+
+    def describe(self, workload: Workload) -> tuple[float, ...]:
+        return (1.0, float(workload.threads))
+
+    def forecast(self, _features: tuple[float, ...]) -> Forecast:
+        return self.said
+
+
+def test_what_is_surely_over_the_bound_is_not_measured(candidate: Candidate, bench: Bench) -> None:
+    oracle = Oracle(101.0, 140.0, 190.0)
+    (outcome,) = journey(candidate, bench, BOUNDS, foresight=oracle)
+    assert bench.calls == ["draft"]
+    assert (outcome.state, outcome.violations, outcome.forecast) == ("infeasible", {"latency_ms": 40.0}, oracle.said)
+    assert (outcome.values, outcome.measurement) == ({}, None)
+    assert "140 [101, 190] is predicted from 50 measurements, over the bound of 100; not measured" in outcome.reason
+    assert outcome.provenance["candidate"] == candidate.digest
+
+
+@pytest.mark.parametrize(("expected", "background"), [((99.0, 140.0, 190.0), True), ((20.0, 100.0, 190.0), False)])
+def test_what_is_probably_over_the_bound_lets_others_go_first(
+    candidate: Candidate, bench: Bench, expected: tuple[float, ...], background: bool
+) -> None:
+    *reports, outcome = journey(candidate, bench, BOUNDS, foresight=Oracle(*expected))
+    assert bench.background == background
+    assert reports[0].features == (1.0, float(candidate.deployment.threads))
+    assert (outcome.state, outcome.values["latency"]) == ("complete", 50.0), "only what is measured counts"
+
+
+def test_without_a_bound_nothing_is_skipped(candidate: Candidate, bench: Bench) -> None:
+    outcome = list(journey(candidate, bench, Constraint(), foresight=Oracle(1e3, 2e3, 3e3)))[-1]
+    assert (outcome.state, bench.background) == ("complete", False)
 
 
 def test_a_stopwatch_counts_what_a_stage_takes_and_not_what_follows() -> None:

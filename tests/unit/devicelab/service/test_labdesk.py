@@ -11,9 +11,11 @@ from devicelab.api import Submission
 from devicelab.config import LabConfig, SimulatedPhone
 from devicelab.device import Device, Platform
 from devicelab.errors import ConfigError, LeaseError, NoDeviceError
+from devicelab.events import BACKGROUND, INTERACTIVE, NORMAL, decode
 from devicelab.graph import read_graph
 from devicelab.service.opening import desk_for
 from devicelab.service.views import LabView
+from devicelab.store import Store
 
 PHONES = LabConfig(devices=tuple(SimulatedPhone(name=f"p{n}", noise="silent") for n in (1, 2, 3)))
 
@@ -91,6 +93,18 @@ def test_a_key_is_one_request(at_desk, submission, model):
             await desk.submit("a", submission.model_copy(update={"threads": 4}), model)
 
     at_desk(scene)
+
+
+def test_a_request_may_go_before_the_others_or_behind_them(at_desk, submission, model, tmp_path):
+    async def scene(desk):
+        for key, change in {"a": {}, "b": {"background": True}, "c": {"interactive": True}}.items():
+            await desk.submit(key, submission.model_copy(update=change), model)
+
+    at_desk(scene)
+    with Store(tmp_path / "lab.sqlite", readonly=True) as store:
+        asked = [decode(row.body) for row in store.events(kind="request_submitted")]
+    priorities = {one.request: one.priority for one in asked if one.request in {"a", "b", "c"}}
+    assert priorities == {"a": NORMAL, "b": BACKGROUND, "c": INTERACTIVE}
 
 
 def test_no_phone_is_no_phone(at_desk, submission):

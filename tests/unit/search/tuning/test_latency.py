@@ -33,8 +33,8 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.asked.append("closed")
 
-    def measure(self, workload: Workload, *, search: str) -> Any:
-        self.asked.append((workload.threads, search))
+    def measure(self, workload: Workload, *, search: str, background: bool = False) -> Any:
+        self.asked.append((workload.threads, search, background))
         return 7.0
 
 
@@ -71,8 +71,10 @@ def test_workers_ask_the_service_in_the_studys_name(
         assert isinstance(place, LabService)
         assert "secret" not in repr(place)
         with measuring(place) as measure:
-            assert measure(Workload(path=tmp_path / "m", fingerprint="f", threads=4)) == 7.0
-    assert client.asked == [("http://127.0.0.1:9", "secret"), (4, remote.name), "closed"]
+            workload = Workload(path=tmp_path / "m", fingerprint="f", threads=4)
+            assert measure(workload) == measure(workload, background=True) == 7.0
+    asked = [(4, remote.name, False), (4, remote.name, True)]
+    assert client.asked == [("http://127.0.0.1:9", "secret"), *asked, "closed"]
 
 
 def test_the_token_may_lie_in_a_file(remote: StudyConfig, client: type[Client], tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Study:
         self.asked += 1
         return Question(self.asked - 1, self.candidate)
 
-    def report(self, number: int, rung: int, values: dict[str, float]) -> None:
+    def report(self, number: int, rung: int, values: dict[str, float], _features: tuple[float, ...]) -> None:
         self.reports.append((number, rung, values))
 
     def tell(self, number: int, outcome: Outcome) -> None:
@@ -94,6 +94,15 @@ def test_a_report_is_passed_on(searcher: StudySearcher, study: Study) -> None:
     searcher.suggest("a")
     searcher.on_trial_result("a", _result(2, val_f1=0.3))
     assert study.reports == [(0, 2, {"val_f1": 0.3})]
+
+
+def test_what_is_measured_is_learnt(study: Study) -> None:
+    learnt: list[Report] = []
+    searcher = StudySearcher(study, concurrency=2, deadline=100.0, clock=lambda: 0.0, learn=learnt.append)
+    searcher.suggest("a")
+    measured = Report(rung=0, values={"latency_ms": 20.0}, features=(1.0, 2.0))
+    searcher.on_trial_result("a", {"report": measured.model_dump_json()})
+    assert learnt == [measured]
 
 
 def test_a_trial_that_the_scheduler_ends_is_stopped_and_its_last_report_kept(
