@@ -7,7 +7,8 @@ more feasible and more alike candidates than chance does, so the estimates err o
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,20 @@ class NetworkPlan(Spec):
     core_hours: float
 
 
+class Looks(NamedTuple):
+    """How candidates are looked at before they are exported: by what, what that rests on, and how far off it is.
+
+    Nine in ten are off by less than ``doubt``, a fraction.
+    """
+
+    look: Callable[[Candidate], Sketch]
+    basis: str
+    doubt: float
+
+
+ROOFLINE = Looks(sketch, "roofline of a Moto G6", DOUBT)
+
+
 class Plan(Spec):
     """What a study will take. ``candidates`` is ``None`` where ``continuous`` names a key: there are endlessly many."""
 
@@ -75,15 +90,17 @@ def plan(
     *,
     cores: int,
     rng: np.random.Generator,
+    looks: Looks = ROOFLINE,
 ) -> Plan:
     """Return the plan of *config*.
 
-    *images* counts the faces to train on by population, *judged* those that are scored; *cores* work at a time.
+    *images* counts the faces to train on by population, *judged* those that are scored; *cores* work at a time,
+    *looks* tells latencies.
     """
     trials = min(config.budget.trials, MOST_DRAWN)
     count = size(config)
     rounds = [
-        _Round(config, paces, images, judged, [suggest(Drawn(rng), config) for _ in range(trials)])
+        _Round(config, paces, images, judged, [suggest(Drawn(rng), config) for _ in range(trials)], look=looks.look)
         for _ in range(max(1, math.ceil(LEAST_DRAWN / trials)))
     ]
     return Plan(
@@ -94,7 +111,7 @@ def plan(
         images=dict(images),
         networks=_networks(rounds, config.budget.trials / trials),
         estimates={
-            "feasible": _share([one for each in rounds for one in each.sketches], config),
+            "feasible": _share([one for each in rounds for one in each.sketches], config, looks),
             **_counted(rounds, paces, config),
             "duration": _duration(rounds, paces, config, cores),
         },
@@ -131,11 +148,13 @@ class _Round:
         images: Mapping[Population, int],
         judged: int,
         drawn: Sequence[Candidate],
+        *,
+        look: Callable[[Candidate], Sketch],
     ) -> None:
         self._config, self._paces, self._images, self._judged = config, paces, images, judged
         self._known: set[str] = set()
         self.drawn = drawn
-        self.sketches = [sketch(candidate) for candidate in drawn]
+        self.sketches = [look(candidate) for candidate in drawn]
         self.keeps = [feasible(one, config) for one in self.sketches]
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.each = [self._spend(one, keeps=keeps) for one, keeps in zip(drawn, self.keeps, strict=True)]
@@ -233,12 +252,13 @@ def _networks(rounds: Sequence[_Round], scale: float) -> tuple[NetworkPlan, ...]
     return tuple(found)
 
 
-def _share(sketches: Sequence[Sketch], config: StudyConfig) -> Estimate:
+def _share(sketches: Sequence[Sketch], config: StudyConfig, looks: Looks) -> Estimate:
+    doubt = looks.doubt
     low, value, high = (
-        float(np.mean([feasible(one, config, factor) for one in sketches])) for factor in (1 + DOUBT, 1.0, 1 - DOUBT)
+        float(np.mean([feasible(one, config, factor) for one in sketches])) for factor in (1 + doubt, 1.0, 1 - doubt)
     )
     bounded = any(bound is not None for _, bound in config.constraints)
-    basis = f"sketches of {len(sketches)} candidates drawn by chance: roofline of a Moto G6, +- {DOUBT:.0%}"
+    basis = f"sketches of {len(sketches)} candidates drawn by chance: {looks.basis}, +- {doubt:.0%}"
     return Estimate(value=value, unit="share", basis=basis if bounded else "no constraint is set", low=low, high=high)
 
 

@@ -1,5 +1,6 @@
 """``fer-search plan``: reads what a plan rests on, and shows it."""
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,13 @@ from fer_core.data.listing import list_source
 from fer_core.data.sources import DataSource
 from fer_core.specs import ARCHITECTURE_TITLES, Population
 from search import paces
+from search.candidate import Candidate
 from search.config import StudyConfig
-from search.planning import Estimate, Plan, plan
+from search.foresight import distinct
+from search.planning import ROOFLINE, Estimate, Looks, Plan, plan
+from search.prediction import FEWEST, Example, Predictor, features_of
 from search.record import StudyRecord
+from search.sketch import Sketch, outlined, sketch
 
 CAUTION = (
     "Estimates, made before anything is spent: for candidates drawn by chance. The search's own choices are kinder to "
@@ -34,13 +39,14 @@ ROWS = {
 
 
 def plan_of(config: StudyConfig, *, like: StudyRecord | None = None, cores: int | None = None) -> Plan:
-    """Return the plan of *config*; stages are as fast as in the study *like*, else as measured here or assumed.
+    """Return the plan of *config*; stages and phones are as fast as in *like*, else as measured here or assumed.
 
     *cores* work at a time: as many as this process may use, if it is not said.
 
     Raises:
         DataError: a folder of faces cannot be listed.
     """
+    looks = ROOFLINE if like is None else learnt_from(like)
     cores = cores or len(os.sched_getaffinity(0))
     images, judged = faces_of(config), len(list_source(config.data.evaluation).examples)
     sizes = {name: min(config.space.input_size) for name in config.space.architecture}
@@ -51,7 +57,36 @@ def plan_of(config: StudyConfig, *, like: StudyRecord | None = None, cores: int 
     missing = {name: size for name, size in sizes.items() if name not in known.training}
     if missing:
         known = paces.together(known, paces.measured(missing))
-    return plan(config, known, images, judged, cores=cores, rng=np.random.default_rng(config.seed))
+    return plan(config, known, images, judged, cores=cores, rng=np.random.default_rng(config.seed), looks=looks)
+
+
+def learnt_from(like: StudyRecord) -> Looks:
+    """Return a look at candidates that the measurements of *like* taught; the roofline's where they are too few.
+
+    What is learnt is the step from a sketch to a measurement, so how far sketches are from exported files is in it.
+    """
+    examples = distinct(
+        Example(features=_features(trial.candidate), median_ms=latency)
+        for trial in like.trials.values()
+        if trial.reports and (latency := trial.reports[0].values.get("latency_ms", 0.0)) > 0
+    )
+    if len(examples) < FEWEST:
+        return ROOFLINE
+    predictor = Predictor.of(examples)
+    doubt = float(np.expm1(np.quantile(np.abs(predictor.left_out[0]), 0.9)))
+
+    @functools.lru_cache(maxsize=4096)
+    def latency_of(features: tuple[float, ...]) -> float:
+        return predictor.predict([features])[0].median_ms
+
+    def look(candidate: Candidate) -> Sketch:
+        return sketch(candidate)._replace(latency_ms=latency_of(_features(candidate)))
+
+    return Looks(look, f"latencies learnt from {len(examples)} measurements of {like.opened.name}", doubt)
+
+
+def _features(candidate: Candidate) -> tuple[float, ...]:
+    return features_of(outlined(candidate), candidate.deployment.threads)
 
 
 def faces_of(config: StudyConfig) -> dict[Population, int]:

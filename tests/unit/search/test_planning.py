@@ -18,8 +18,11 @@ from search.config import EarlyStopping, StudyConfig
 from search.folder import StudyFolder
 from search.ledger import Ledger
 from search.paces import Paces
-from search.planning import expected_epochs, plan
+from search.planning import ROOFLINE, expected_epochs, plan
+from search.plans import learnt_from
+from search.record import Report
 from search.sketch import sketch
+from search.space import Drawn, suggest
 
 IMAGES: dict[Population, int] = {"children": 800, "adults": 1200, "all": 2000}
 
@@ -158,3 +161,29 @@ def test_the_command_shows_each_estimate_with_its_basis(
     assert found["images"] == {"children": 34, "adults": 34, "all": 68}
     assert all(estimate["basis"] for estimate in found["estimates"].values())
     assert len(found["networks"]) == 5
+
+
+def test_a_finished_study_teaches_the_plan_its_latencies(
+    studied: StudyFolder, config: StudyConfig, speeds: Paces
+) -> None:
+    with Ledger.open(studied.ledger_path, readonly=True) as ledger:
+        record = ledger.record()
+    assert learnt_from(record) is ROOFLINE
+    rng = np.random.default_rng(0)
+    drawn = [suggest(Drawn(rng), config) for _ in range(60)]
+    trials = {
+        number: record.trials[0].model_copy(
+            update={"candidate": one, "reports": (Report(rung=0, values={"latency_ms": 3 * sketch(one).latency_ms}),)}
+        )
+        for number, one in enumerate(drawn)
+    }
+    looks = learnt_from(record.model_copy(update={"trials": trials}))
+    fresh = [suggest(Drawn(rng), config) for _ in range(20)]
+    ratios = [looks.look(one).latency_ms / sketch(one).latency_ms for one in fresh]
+    assert np.mean(ratios) == pytest.approx(3.0, rel=0.1)
+    assert looks.doubt < 0.2
+    found = plan(config, speeds, IMAGES, 500, cores=2, rng=np.random.default_rng(0), looks=looks)
+    usual = plan(config, speeds, IMAGES, 500, cores=2, rng=np.random.default_rng(0))
+    assert "learnt from" in found.estimates["feasible"].basis
+    slow, fast = ({row.architecture: row.latency_ms[1] for row in one.networks} for one in (found, usual))
+    assert all(slow[name] > 2 * fast[name] for name in fast)
