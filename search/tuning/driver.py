@@ -53,23 +53,26 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
         study = Study(config, ledger)
         audience = Audience(ledger, on_change)
         ledger.append(RunStarted(pid=os.getpid(), host=socket.gethostname(), budget=config.budget.model_dump()))
-        reason = "interrupted"
+        ending = Ending(ledger, folder)
         try:
-            reason = "finished" if study.finished else _tune(study, folder, workshop, audience, interruption)
-        except Exception as error:
-            reason = in_one_line(error)
-            raise
+            with ending.told():
+                if not study.finished:
+                    _tune(study, folder, workshop, audience=audience, interruption=interruption, ending=ending)
         finally:
-            with suppress(LedgerError):  # a disk that is full hides nothing of what is recorded
-                ledger.append(RunEnded(reason=reason))
             audience.look(last=True)
-        return reason
+        return ending.reason
 
 
 def _tune(
-    study: Study, folder: StudyFolder, workshop: Workshop, audience: "Audience", interruption: "Interruption"
-) -> str:
-    """Let Tune run the study's open trials; return why it ended."""
+    study: Study,
+    folder: StudyFolder,
+    workshop: Workshop,
+    *,
+    audience: "Audience",
+    interruption: "Interruption",
+    ending: "Ending",
+) -> None:
+    """Let Tune run the study's open trials; *ending* is told why it ended."""
     config = folder.config
     minutes = config.budget.wall_minutes
     deadline = time.monotonic() + (60 * minutes if minutes else math.inf)
@@ -82,40 +85,27 @@ def _tune(
         proven=any(trial.state not in {"running", "failed"} for trial in study.record().trials.values()),
     )
     watch = Watch(lambda: interruption.came, audience.look, searcher.died)
-    try:
-        with ray_running(folder.path / "ray.json") as temporary:
-            interruption.listen()
-            each = share(config.budget.concurrency)
-            name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
-            with lab_open(config, folder, name) as lab:
-                task = Task(config, folder.path, lab, each.threads)
-                with _state_saved_once():
-                    tune.run(
-                        trainable(task, workshop),
-                        name=folder.path.name,
-                        search_alg=searcher,
-                        scheduler=_scheduler(study.record()),
-                        num_samples=-1,
-                        resources_per_trial=_resources(each),
-                        reuse_actors=True,
-                        max_failures=0,  # what starts again is decided in search.tuning.searcher
-                        raise_on_failed_trial=False,
-                        stop=watch,
-                        callbacks=[watch],
-                        storage_path=str(temporary / "tune"),
-                        verbose=0,
-                    )
-    except Halt as halt:
-        if halt.cause is None:
-            return "interrupted"
-        raise (_logged(halt.cause, halt.trace, folder) if halt.trace else halt.cause) from None
-    except KeyboardInterrupt:  # a second Ctrl-C, or a signal while Ray starts
-        return "interrupted"
-    except (SearchError, FerError, DeviceLabError):
-        raise
-    except Exception as error:
-        raise _logged(StudyError(in_one_line(error)), traceback.format_exc(), folder) from error
-    return "time is up" if searcher.out_of_time else "finished"
+    with ray_running(folder.path / "ray.json") as temporary:
+        interruption.listen()
+        each = share(config.budget.concurrency)
+        name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
+        with lab_open(config, folder, name) as lab, _state_saved_once(), ending.told():
+            tune.run(
+                trainable(Task(config, folder.path, lab, each.threads), workshop),
+                name=folder.path.name,
+                search_alg=searcher,
+                scheduler=_scheduler(study.record()),
+                num_samples=-1,
+                resources_per_trial=_resources(each),
+                reuse_actors=True,
+                max_failures=0,  # what starts again is decided in search.tuning.searcher
+                raise_on_failed_trial=False,
+                stop=watch,
+                callbacks=[watch],
+                storage_path=str(temporary / "tune"),
+                verbose=0,
+            )
+            ending.tell("time is up" if searcher.out_of_time else "finished")
 
 
 def _state_saved_once() -> AbstractContextManager[object]:
@@ -144,13 +134,53 @@ def _resources(each: Share) -> dict[str, float]:
     return {"cpu": each.cpus, "gpu": each.gpus} if each.gpus else {"cpu": each.cpus}
 
 
-def _logged(cause: SearchError, trace: str, folder: StudyFolder) -> SearchError:
-    """Write *trace* to the study's log of errors, and return *cause* with the place where it is."""
-    log = folder.path / "errors.log"
-    with suppress(OSError), log.open("a", encoding="utf-8") as stream:
-        stream.write(f"--- {utc_now().isoformat(timespec='seconds')} {cause}\n{trace.rstrip()}\n")
-    cause.args = (f"{cause}; details in {log}; go on with: fer-search resume {folder.path.name}",)
-    return cause
+class Ending:
+    """Writes down why a run ended: once, as soon as it is known, for Ray takes seconds to end. ``reason`` tells it."""
+
+    def __init__(self, ledger: Ledger, folder: StudyFolder) -> None:
+        self._ledger = ledger
+        self._folder = folder
+        self.reason = ""
+
+    def tell(self, reason: str) -> None:
+        """Write down that the run ended for *reason*, unless another is written down already."""
+        if self.reason:
+            return
+        self.reason = reason
+        with suppress(LedgerError):  # a disk that is full hides nothing of what is recorded
+            self._ledger.append(RunEnded(reason=reason))
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell what ends the block: an error, which is typed, an interruption, which ends here, or else the study."""
+        try:
+            yield
+        except Halt as halt:
+            if halt.cause is None:
+                self.tell("interrupted")
+                return
+            error = self._logged(halt.cause, halt.trace) if halt.trace else halt.cause
+            self.tell(in_one_line(error))
+            raise error from None
+        except KeyboardInterrupt:  # a second Ctrl-C, or a signal while Ray starts
+            self.tell("interrupted")
+            return
+        except (SearchError, FerError, DeviceLabError) as error:
+            self.tell(in_one_line(error))
+            raise
+        except Exception as error:
+            typed = self._logged(StudyError(in_one_line(error)), traceback.format_exc())
+            self.tell(in_one_line(typed))
+            raise typed from error
+        self.tell("finished")
+
+    def _logged(self, cause: SearchError, trace: str) -> SearchError:
+        """Write *trace* to the study's log of errors, and return *cause* with the place where it is."""
+        log = self._folder.path / "errors.log"
+        with suppress(OSError), log.open("a", encoding="utf-8") as stream:
+            stream.write(f"--- {utc_now().isoformat(timespec='seconds')} {cause}\n{trace.rstrip()}\n")
+        cause.args = (f"{cause}; details in {log}; go on with: fer-search resume {self._folder.path.name}",)
+        return cause
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 
@@ -12,15 +12,16 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from devicelab.errors import DeviceError
 from search.config import EarlyStopping
-from search.errors import StudyError
+from search.errors import StudyError, TrialError
 from search.folder import StudyFolder
 from search.ledger import Ledger
 from search.objectives import Outcome
-from search.record import Report, StudyRecord, TrialTold
-from search.tuning.driver import Audience, Interruption, _ledger, _scheduler, drive
+from search.record import Report, RunEnded, StudyRecord, TrialTold
+from search.tuning.driver import Audience, Ending, Interruption, _ledger, _scheduler, drive
 from search.tuning.engine import Share, ray_running
 from search.tuning.preparation import check_data
 from search.tuning.scheduler import HalvingScheduler
+from search.tuning.searcher import Halt
 from search.tuning.worker import in_one_line, portable
 
 
@@ -95,6 +96,64 @@ def test_a_study_whose_budget_is_spent_is_finished_without_ray(
     config.write_text(config.read_text().replace(f"trials = {len(outcomes)}", "trials = 12"))
     with pytest.raises(StudyError, match="no Ray cluster"):
         drive(StudyFolder(path), None)
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason", "kind"),
+    [
+        (None, "finished", None),
+        (Halt(None), "interrupted", None),
+        (KeyboardInterrupt(), "interrupted", None),
+        (Halt(TrialError("trial 3: hot (to blame: phone)", "phone")), "trial 3: hot (to blame: phone)", TrialError),
+        (Halt(StudyError("a bug"), "Traceback ..."), "a bug; details in", StudyError),
+        (DeviceError("gone"), "gone", DeviceError),
+        (ZeroDivisionError("division"), "ZeroDivisionError: division; details in", StudyError),
+    ],
+)
+def test_what_ended_a_run_is_written_down_once_and_before_ray_goes(
+    studied: StudyFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException | None,
+    reason: str,
+    kind: type[Exception] | None,
+) -> None:
+    before_ray_went: list[str] = []
+
+    def written() -> list[str]:
+        with Ledger.open(studied.ledger_path, readonly=True) as ledger:
+            return [event.reason for event in ledger.events() if isinstance(event, RunEnded)]
+
+    @contextmanager
+    def ray(_mark: Path) -> Iterator[Path]:
+        try:
+            yield studied.path
+        finally:
+            before_ray_went.extend(written())
+
+    def run(*_: object, **__: object) -> None:
+        if raised is not None:
+            raise raised
+
+    monkeypatch.setattr("search.tuning.driver.check_data", lambda *_: None)
+    monkeypatch.setattr("search.tuning.driver.ray_running", ray)
+    monkeypatch.setattr("search.tuning.driver.share", lambda _: Share(1, 0))
+    monkeypatch.setattr("search.tuning.driver.lab_open", lambda *_: nullcontext())
+    monkeypatch.setattr("search.tuning.driver.tune.run", run)
+    with pytest.raises(kind) if kind else nullcontext():
+        assert drive(studied, None) == reason
+    assert before_ray_went == written()
+    assert len(before_ray_went) == 1
+    assert before_ray_went[-1].startswith(reason)
+    assert ("details in" in before_ray_went[-1]) == (studied.path / "errors.log").exists()
+
+
+def test_an_ending_that_cannot_be_written_hides_nothing(studied: StudyFolder) -> None:
+    with Ledger.open(studied.ledger_path, readonly=True) as ledger:
+        ending = Ending(ledger, studied)
+        with pytest.raises(DeviceError, match="gone"), ending.told():
+            raise DeviceError("gone")
+        ending.tell("finished")
+    assert ending.reason == "gone"
 
 
 def test_early_stopping_goes_by_the_reports_and_a_study_without_it_stops_nobody(studied: StudyFolder) -> None:
