@@ -44,7 +44,8 @@ class Health(Value):
     ``frequency_mhz`` is the highest CPU clock that the phone allows itself at the moment, ``nominal_mhz``
     the highest it has. ``load1`` is the load average of the last minute, ``free_mb`` the space left
     where models are put, ``uptime_s`` the seconds since the phone started and ``boot_id`` the
-    kernel's name for that start: either shows a phone that restarted behind our back.
+    kernel's name for that start: either shows a phone that restarted behind our back. ``covered_by`` is what lies
+    over the apps: the lock screen, an update's window.
     """
 
     temperature_c: float
@@ -54,6 +55,7 @@ class Health(Value):
     charging: bool | None = None
     battery_health: BatteryHealth = "unknown"
     screen_on: bool | None = None
+    covered_by: str = ""
     load1: float | None = None
     free_mb: float | None = None
     uptime_s: float | None = None

@@ -112,9 +112,10 @@ def _load(health: Health, rules: Rules) -> Problem | None:
 
 def _screen(health: Health, rules: Rules) -> Problem | None:
     del rules
-    if health.screen_on is not False:
+    if health.screen_on is not False and not health.covered_by:
         return None
-    return Problem("screen is off: apps in the background run slower", "screen", FAULTS["F22"], passes=False)
+    text = f"{health.covered_by} lies over the apps" if health.covered_by else "screen is off"
+    return Problem(f"{text}: apps in the background run slower", "screen", FAULTS["F22"], passes=False)
 
 
 def _storage(health: Health, rules: Rules) -> Problem | None:
@@ -131,14 +132,14 @@ def check_after(name: str, before: Health, after: Health, canary: tuple[float, f
     """Make sure that the phone *name* was undisturbed between *before* and *after*; *canary* is in ms then and now.
 
     Raises:
-        RefusedError: it restarted, was throttled, or its reference workload moved.
+        RefusedError: it restarted, was throttled, its screen went off or was covered, or its reference workload moved.
     """
     younger = None not in (before.uptime_s, after.uptime_s) and (after.uptime_s or 0) < (before.uptime_s or 0)
     if after.boot_id != before.boot_id or younger:
         raise RefusedError(f"{name}: restarted during the block", "restarted", FAULTS["F16"])
-    throttled = _clock(after, rules)
-    if throttled is not None:
-        raise RefusedError(f"{name}: {throttled.text} during the block", "throttled", FAULTS["F19"])
+    for problem in (_clock(after, rules), _screen(after, rules)):
+        if problem is not None:
+            raise RefusedError(f"{name}: {problem.text}, during the block", problem.reason, problem.fault)
     moved = canary[1] / canary[0] - 1
     if abs(moved) > rules.canary_drift:
         raise RefusedError(

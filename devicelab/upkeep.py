@@ -101,7 +101,7 @@ def _settle(draft: Draft, phone: Phone, health: Health) -> None:
     """Send a clean and idle *phone* to rest, to be calibrated, or to work."""
     problem = unfit(health)
     if problem is not None and not problem.passes:
-        _suspect(draft, phone, problem.fault, problem.text)
+        _retreat(draft, phone, problem.fault, problem.text)
     elif problem is not None:
         target = State.CHARGING if problem.reason == "battery" else State.COOLING
         if phone.state is not target:

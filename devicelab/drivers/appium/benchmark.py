@@ -19,6 +19,9 @@ POLL_SHARE, POLL_FLOOR, POLL_CEILING = 1 / 16, 0.02, 0.25
 soon, and a long one does not keep the host busy. It is Appium that is asked; the phone does not notice."""
 HEARTBEAT_SECONDS = 1.0
 HEARTBEAT = f"cat /proc/uptime; pidof {BENCHMARK_PACKAGE}; true"
+FINISH_SECONDS = 10.0
+"""How long the final line may come after the figures of the timed runs; the tool writes both at once."""
+FIGURES = "count="
 DEAF_BEATS = 3
 """So many heartbeats that do not arrive in the log are a log that nobody reads any more."""
 
@@ -32,7 +35,7 @@ def run_app(session: AppiumSession, asked: Invocation, clock: Clock, seconds: fl
 
     Raises:
         DeviceError, HostError: the connection failed, the phone restarted, the app did not start, started with other
-            arguments, died, or did not end within *seconds*.
+            arguments, died, did not end within *seconds*, or the end of its output is missing.
     """
     return _AppRun(session, asked, clock).lines(clock.now() + seconds)
 
@@ -71,8 +74,10 @@ class _AppRun:
         start_by, beat_at = begun + START_SECONDS, begun + HEARTBEAT_SECONDS
         while not self._is_over():
             now = self._clock.now()
+            if self._has_measured():
+                deadline = min(deadline, now + FINISH_SECONDS)
             if now >= deadline or (not self._pid and now >= start_by):
-                raise self._failed("did not end in time" if self._pid else "did not start")
+                raise self._late()
             if now >= beat_at:
                 beat_at = now + HEARTBEAT_SECONDS
                 self._beat()
@@ -115,6 +120,16 @@ class _AppRun:
     def _is_over(self) -> bool:
         return any(line.tag == LOG_TAG and is_over(line.text) for line in self._mine)
 
-    def _failed(self, how: str) -> DeviceError:
+    def _has_measured(self) -> bool:
+        """Whether the figures of the timed runs, which come after those of warm-up, have begun to arrive."""
+        return sum(line.tag == LOG_TAG and line.text.startswith(FIGURES) for line in self._mine) > 1
+
+    def _late(self) -> DeviceError:
+        """Return what it is that has not come in time: an app that has measured did not hang, its output was cut."""
+        if self._has_measured():
+            return self._failed("has measured, but the end of its output is missing", "F25")
+        return self._failed("did not end in time" if self._pid else "did not start")
+
+    def _failed(self, how: str, fault: str = "F18") -> DeviceError:
         last = [f"{line.tag}: {line.text}" for line in (self._mine or self._others)[-8:]]
-        return DeviceError(f"the benchmark app {how}; its last lines: {' | '.join(last) or 'none'}", FAULTS["F18"])
+        return DeviceError(f"the benchmark app {how}; its last lines: {' | '.join(last) or 'none'}", FAULTS[fault])

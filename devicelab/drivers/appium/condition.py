@@ -17,11 +17,20 @@ COMMANDS = {
     "uptime": "cat /proc/uptime",
     "boot": "cat /proc/sys/kernel/random/boot_id",
     "power": "dumpsys power | grep mWakefulness=",
+    "window": "dumpsys window | grep -E 'mCurrentFocus=|(Showing|Dreaming)Lockscreen=true|isStatusBarKeyguard=true'",
     "space": "df /data/local/tmp",
     "serial": "getprop ro.serialno",
 }
 COMMAND = "; ".join(f"echo @@{name}; {command}" for name, command in COMMANDS.items()) + "; true"
 """Asks for all of it in one round trip. One that fails leaves its part empty, or with the reason in it."""
+LOCKED = re.compile(r"m(?:Showing|Dreaming)Lockscreen=true|isStatusBarKeyguard=true")
+"""The lock screen is shown, as Android 8 and 9 say it (the signs that appium-adb's ``isScreenLocked`` reads)."""
+POP_UP = re.compile(
+    r"mCurrentFocus=Window\{\w+ u\d+ "
+    r"(?P<window>[^}]*(?:\bota/|SystemUpdate|Application Not Responding|Application Error)[^}]*)\}"
+)
+"""A window on top that no app of ours has put there: a system update's, or the notice that an app hangs or crashed.
+Which launcher is a phone's own is not known, so that any other window is let pass."""
 
 BATTERY_HEALTH: dict[int, BatteryHealth] = {
     1: "unknown",
@@ -63,6 +72,7 @@ def read_health(answer: str) -> Health:
         uptime_s=uptime,
         boot_id=_boot_id(parts.get("boot", "")),
         screen_on=None if wake is None else wake[1] == "Awake",
+        covered_by=_covered_by(parts.get("window", "")),
         free_mb=_free_mb(parts.get("space", "")),
     )
 
@@ -77,6 +87,11 @@ def _number(text: str | None) -> float | None:
     """Return the number that *text* begins with, None for an error message or nothing."""
     found = re.match(r"\s*(\d+(?:\.\d+)?)(?:\s|$)", text or "")
     return float(found[1]) if found else None
+
+
+def _covered_by(text: str) -> str:
+    window = POP_UP.search(text)
+    return window["window"] if window else "the lock screen" if LOCKED.search(text) else ""
 
 
 def _boot_id(text: str) -> str:

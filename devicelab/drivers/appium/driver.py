@@ -46,6 +46,8 @@ RECONNECT_SECONDS = 30.0
 END_SECONDS, CLOSE_SECONDS = 30.0, 10.0
 """How long the next session, and whoever lets go of the phone, waits for the end of one: half a second is usual."""
 CORES = 8
+UNCOVER = "input keyevent KEYCODE_WAKEUP; wm dismiss-keyguard; input keyevent KEYCODE_HOME; true"
+"""Ends what lies over the apps, as far as a key can: a lock screen without a secret, a notice, most pop-ups."""
 
 T = TypeVar("T")
 
@@ -130,7 +132,10 @@ class AppiumDriver:
         self._loaded = None
 
     def recover(self, rung: Rung) -> None:
-        """Climb to *rung*: new session, connection, Appium's apps, or the whole phone; see ``Driver.recover``."""
+        """Climb to *rung*: new session, connection, Appium's apps, or the whole phone; see ``Driver.recover``.
+
+        On every rung the benchmark is ended and what lies over the apps is dismissed.
+        """
         self._loaded = None
         self._drop_session()
         steps: dict[Rung, Callable[[], None]] = {
@@ -143,6 +148,7 @@ class AppiumDriver:
             raise DeviceError(f"{self.device.name}: this host cannot switch the power of its ports", FAULTS["F8"])
         self._host(f"climbing to {rung.name}", steps[rung])
         self._on(lambda session: self._end_benchmark(session.shell))
+        self._on(lambda session: session.shell(UNCOVER))
         self.health()
 
     def close(self) -> None:
@@ -217,8 +223,12 @@ class AppiumDriver:
         self._adb.wait(self._phone.udid, self._clock, RECONNECT_SECONDS)
 
     def _uninstall(self) -> None:
-        """Remove Appium's apps, which the next session installs anew; one that is not there is no failure."""
+        """Remove Appium's apps, which the next session installs anew, and all models; what is not there is no failure.
+
+        It is also what a full phone needs: every network that was ever measured is still there.
+        """
         self._installed = False
+        self._adb_shell(f"rm -rf {MODELS}")
         for package in UIA2_PACKAGES:
             with contextlib.suppress(AdbError):
                 self._adb.on(self._phone.udid, "uninstall", package, seconds=60)

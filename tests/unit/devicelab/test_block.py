@@ -152,6 +152,7 @@ STRETCHES = {("run", call): slower(1.3, 0.4) for call in range(6, 40)}
         ({("health", 2): lambda health: health.model_copy(update={"uptime_s": 1.0}), ("health", 1): lambda h:
           h.model_copy(update={"uptime_s": 99.0})}, "restarted", "restarted"),
         ({("health", 2): lambda health: health.model_copy(update={"frequency_mhz": 1689.6})}, "1689.6", "throttled"),
+        ({("health", 2): lambda health: health.model_copy(update={"covered_by": "an update"})}, "an update", "screen"),
         (STRETCHES, "apart from the rest, 4 times", "disturbed"),
     ],
 )  # fmt: skip
@@ -226,6 +227,7 @@ def test_a_reference_needs_two_processes_that_agree():
         ({"load1": 20.0}, "busy", True),
         ({"battery_health": "overheat"}, "battery", False),
         ({"screen_on": False}, "screen", False),
+        ({"covered_by": "the lock screen"}, "screen", False),
         ({"free_mb": 100.0}, "storage", False),
     ],
 )

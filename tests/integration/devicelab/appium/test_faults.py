@@ -50,6 +50,7 @@ def assert_measures_right(driver, model):
         ("unauthorize", "start", "authorize", {"F10"}),
         ("crash-app", "run", "", {"F18"}),
         ("wrong-args", "start", "", {"F25"}),
+        ("truncate-log", "read", "", {"F25"}),
         ("storage-full", "push", "storage-free", {"F17"}),
     ],
 )
@@ -73,6 +74,26 @@ def test_a_phone_that_says_it_is_another_one_is_left_to_a_hand(driver, emulator)
     emulator.order("true-serial")
     assert (raised.value.fault.id, raised.value.fault.recoverable) == ("F26", False)
     assert driver.health().battery_percent > 0
+
+
+def test_what_lies_over_the_apps_is_seen_and_dismissed_as_far_as_keys_can(driver, emulator):
+    assert driver.health().covered_by == ""
+    emulator.order("pop-up")
+    assert "ota" in driver.health().covered_by
+    driver.recover(Rung.RETRY)
+    seen = driver.health()
+    emulator.order("dismiss")
+    assert (seen.screen_on, "ota" in seen.covered_by) == (True, True)
+    assert driver.health().covered_by == ""
+
+
+def test_a_reinstallation_makes_room(driver, model):
+    driver.load(model)
+    kept = driver._adb_shell("ls /data/local/tmp/ferlab").split()
+    driver.recover(Rung.REINSTALL)
+    assert kept
+    assert "No such file" in driver._adb_shell("ls /data/local/tmp/ferlab 2>&1; true")
+    assert_measures_right(driver, model)
 
 
 @pytest.mark.parametrize(("victim", "sign"), [("Appium", "index.js"), ("adb's server", "fork-server")])

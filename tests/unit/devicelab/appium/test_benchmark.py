@@ -95,6 +95,20 @@ def test_an_app_that_hangs():
     assert "did not end in time; its last lines: tflite_Bench" in str(failed({0.4: [echo()]}))
 
 
+WARM = line("count=5 first=9 curr=7 min=7 max=9 avg=7.4 std=0")
+
+
+def test_an_app_that_hangs_after_its_warm_up():
+    assert failed({0.4: [echo()], 1.0: [WARM]}).fault.id == "F18"
+
+
+@pytest.mark.parametrize("timed", ["count=20 first=7 curr=7 min=7 max=9 avg=7.4 std=0", "count=20 fir"])
+def test_an_app_that_measured_but_whose_last_line_is_lost_did_not_hang(timed):
+    error = failed({0.4: [echo()], 1.0: [WARM], 3.0: [line(timed)]}, seconds=300.0)
+    assert "the end of its output is missing" in str(error)
+    assert (error.fault.id, error.fault.blame) == ("F25", "phone")
+
+
 def test_an_app_that_dies_tells_how():
     crash = LogLine(PID, "F", "libc", "Fatal signal 11 (SIGSEGV)")
     error = failed({0.4: [echo()], 1.5: [crash]}, pids=lambda now: str(PID) if now < 2 else "")

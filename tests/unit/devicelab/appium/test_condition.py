@@ -105,6 +105,27 @@ def test_asleep():
     assert read_health(WHOLE.replace("Awake", "Dozing")).screen_on is False
 
 
+FREE = "mCurrentFocus=Window{f5a0b1 u0 com.motorola.launcher3/com.android.launcher3.Launcher}"
+UPDATE = "com.motorola.ccc.ota/com.motorola.ccc.ota.ui.DownloadActivity"
+HANGS = "Application Not Responding: com.android.systemui"
+
+
+@pytest.mark.parametrize(
+    ("said", "by"),
+    [
+        ("", ""),
+        (f"  {FREE}", ""),
+        ("  mCurrentFocus=null", ""),
+        (f"  mCurrentFocus=Window{{9a0b u0 {UPDATE}}}", UPDATE),
+        (f"  mCurrentFocus=Window{{9a0b u0 {HANGS}}}", HANGS),
+        (f"    isStatusBarKeyguard=true\n  {FREE}", "the lock screen"),
+        (f"  mShowingLockscreen=true mShowingDream=false mDreamingLockscreen=true\n  {FREE}", "the lock screen"),
+    ],
+)
+def test_what_lies_over_the_apps(said, by):
+    assert read_health(f"{WHOLE}@@window\n{said}\n").covered_by == by
+
+
 def test_a_long_file_system_name_breaks_its_line():
     broken = WHOLE.replace("/dev/block/dm-1 24000000", "/dev/block/bootdevice/by-name/userdata\n  24000000")
     assert read_health(broken).free_mb == read_health(WHOLE).free_mb
