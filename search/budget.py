@@ -1,4 +1,4 @@
-"""How much a study may spend, and how long a stage of a trial may take: what a resumption may change."""
+"""How much a study may spend and has spent, and how long a stage may take: what a resumption may change."""
 
 from typing import Annotated, Literal
 
@@ -12,16 +12,64 @@ type Stage = Literal["draft", "measure", "train", "export", "score"]
 type Minutes = Annotated[float, Field(gt=0)]
 
 
+type Hours = Annotated[float, Field(gt=0)]
+
+
+class Spent(Spec):
+    """What was spent on a trial, or on many: the CPU time of the workers' processes, and GPU time (see ``Budget``)."""
+
+    cpu_seconds: Annotated[float, Field(ge=0)] = 0.0
+    gpu_seconds: Annotated[float, Field(ge=0)] = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        """Return both together."""
+        return Spent(cpu_seconds=self.cpu_seconds + other.cpu_seconds, gpu_seconds=self.gpu_seconds + other.gpu_seconds)
+
+
+class Stall(Spec):
+    """When the front counts as standing still: ``trials`` ended and hypervolume grew by at most ``percent`` of itself.
+
+    It counts from the first trial that spans a volume.
+    """
+
+    trials: Annotated[int, Field(ge=1)]
+    percent: Annotated[float, Field(ge=0)] = 1.0
+
+    @property
+    def sentence(self) -> str:
+        """The rule in words."""
+        return f"until {self.trials} trials bring no more than {self.percent:g} % of hypervolume"
+
+
 class Budget(Spec):
     """How much a study may spend; the only part, with ``Limits``, that a resumption may change.
 
-    ``trials`` counts every trial that was handed out, in all runs together. ``wall_minutes`` bounds
-    one run: no trial starts after it.
+    No trial starts when one of these is spent; those that run come to their end. ``trials`` counts every trial that was
+    handed out, in all runs together; so do ``cpu_hours``, the CPU time of the workers' own processes, which train
+    (converter and interpreters have processes of their own), and ``gpu_hours``, the time for which a trial held a GPU
+    after its latency was known, times its share of it. ``wall_minutes`` bounds one run.
     """
 
     trials: Annotated[int, Field(ge=1)] = 20
     concurrency: Annotated[int, Field(ge=1)] = 2
     wall_minutes: Minutes | None = None
+    cpu_hours: Hours | None = None
+    gpu_hours: Hours | None = None
+    stall: Stall | None = None
+
+    def sentences(self, spent: Spent | None = None) -> tuple[str, ...]:
+        """Return every bound in words, beside what was *spent* if that is given."""
+        found = [f"{self.trials} trials"]
+        if self.wall_minutes is not None:
+            found.append(f"{self.wall_minutes:g} minutes a run")
+        used = spent or Spent()
+        for name, hours, seconds in (
+            ("CPU-hours", self.cpu_hours, used.cpu_seconds),
+            ("GPU-hours", self.gpu_hours, used.gpu_seconds),
+        ):
+            if hours is not None:
+                found.append(f"{hours:g} {name}{f' ({seconds / 3600:.3g} spent)' if spent else ''}")
+        return (*found, *([self.stall.sentence] if self.stall else []))
 
 
 class Limits(Spec):

@@ -8,11 +8,13 @@ more feasible and more alike candidates than chance does, so the estimates err o
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
 from fer_core.specs import ArchitectureName, CompressionSpec, Population, Spec
+from search.budget import Budget
 from search.candidate import Candidate, digest_of
 from search.config import EarlyStopping, StudyConfig
 from search.paces import TRAINED, Paces, gmacs
@@ -75,6 +77,7 @@ class Plan(Spec):
 
     study: str
     trials: int
+    budget: tuple[str, ...]
     candidates: float | None
     continuous: tuple[str, ...]
     images: dict[Population, int]
@@ -106,6 +109,7 @@ def plan(
     return Plan(
         study=config.name,
         trials=config.budget.trials,
+        budget=config.budget.sentences(),
         candidates=count if math.isfinite(count) else None,
         continuous=continuous(config),
         images=dict(images),
@@ -294,14 +298,29 @@ def _counted(rounds: Sequence[_Round], paces: Paces, config: StudyConfig) -> dic
 
 
 def _duration(rounds: Sequence[_Round], paces: Paces, config: StudyConfig, cores: int) -> Estimate:
-    """Return the hours on *cores*: as long as computing takes, or as long as the phones take, whichever is more."""
+    """Return the hours on *cores*: as long as computing takes, or as long as the phones take, whichever is more.
+
+    Where another part of the budget ends the study before its last trial, until then.
+    """
     hours = config.budget.trials / len(rounds[0].drawn) / HOUR
     waits = 0.0 if config.lab.simulated_devices else paces.phone
     found = [max(sum(one.each) / cores, one.graphs * waits) * hours for one in rounds]
-    value, limit = float(np.mean(found)), config.budget.wall_minutes
-    if limit is not None and limit / 60 < value:
-        told = f"budget.wall_minutes; all {config.budget.trials} trials would take {value:.2g} hours"
-        return Estimate(value=limit / 60, unit="hours", basis=told)
+    value = float(np.mean(found))
+    trained = float(np.mean([one.seconds["training"] for one in rounds])) * hours
+    key, limit = min(_ends(config.budget, value, trained, paces).items(), key=itemgetter(1), default=("", math.inf))
+    if limit < value:
+        told = f"budget.{key}; all {config.budget.trials} trials would take {value:.2g} hours"
+        return Estimate(value=limit, unit="hours", basis=told)
     low, high = np.quantile(found, (0.05, 0.95)).tolist()
     basis = f"{cores} core{'s' if cores > 1 else ''} (or accelerators) at work, phones one after the other"
     return Estimate(value=value, unit="hours", basis=basis, low=low, high=high)
+
+
+def _ends(budget: Budget, hours: float, trained: float, paces: Paces) -> dict[str, float]:
+    """Return after how many hours each part of *budget* ends a study that takes *hours*, *trained* of them training.
+
+    Not a front that stands still, which nobody foresees. CPU-hours are not estimated where an accelerator trains.
+    """
+    found = {} if budget.wall_minutes is None else {"wall_minutes": budget.wall_minutes / 60}
+    key, most = ("gpu_hours", budget.gpu_hours) if paces.accelerator else ("cpu_hours", budget.cpu_hours)
+    return found if most is None or trained <= most else found | {key: hours * most / trained}

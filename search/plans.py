@@ -130,7 +130,8 @@ def as_text(found: Plan) -> RenderableType:
         numbers.add_column(name, justify="right" if name == "value" else "left")
     for key, title in ROWS.items():
         numbers.add_row(title, _value(found.estimates[key]), found.estimates[key].basis)
-    return Group(f"space: {space}", f"faces to train on: {faces}", networks, numbers, CAUTION)
+    ends = f"budget: {', '.join(found.budget)}"
+    return Group(f"space: {space}", f"faces to train on: {faces}", ends, networks, numbers, CAUTION)
 
 
 def _spread(values: tuple[float, float, float]) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from fer_core.specs import Spec
+from search.budget import Spent
 from search.candidate import Candidate
 from search.config import StudyConfig
 from search.errors import LedgerError
@@ -41,10 +42,14 @@ class RunStarted(_Event):
 
 
 class RunEnded(_Event):
-    """The driver put the study down and said why: ``"finished"``, ``"interrupted"``, an error's message ..."""
+    """The driver put the study down and said why: ``"finished"``, ``"interrupted"``, an error's message ...
+
+    ``spent`` is the key of ``[budget]`` that ended the run, where one did.
+    """
 
     kind: Literal["run-ended"] = "run-ended"
     reason: str
+    spent: str = ""
 
 
 class TrialAsked(_Event):
@@ -59,7 +64,8 @@ class TrialAsked(_Event):
 class TrialReported(_Event):
     """What an open trial reached at a rung (epoch): named numbers. Told again for a rung, the later one counts.
 
-    ``features`` describe the graph whose latency rung 0 tells (``search.prediction.COLUMNS``).
+    ``features`` describe the graph whose latency rung 0 tells (``search.prediction.COLUMNS``). ``spent`` is what it
+    took to come here from the report before.
     """
 
     kind: Literal["trial-reported"] = "trial-reported"
@@ -67,14 +73,16 @@ class TrialReported(_Event):
     rung: Annotated[int, Field(ge=0)]
     values: dict[str, float]
     features: tuple[float, ...] = ()
+    spent: Spent = Spent()
 
 
 class TrialTold(_Event):
-    """How a trial ended. Once for every trial that was handed out, never for another."""
+    """How a trial ended. Once for every trial that was handed out, never for another. ``spent``: since its report."""
 
     kind: Literal["trial-told"] = "trial-told"
     number: Annotated[int, Field(ge=0)]
     outcome: Outcome
+    spent: Spent = Spent()
 
 
 Event = Annotated[
@@ -112,19 +120,24 @@ class TrialRecord(Spec):
 
 
 class RunRecord(Spec):
-    """One run of the driver. ``ended_at`` is ``None`` while it goes on, and for ever when it was killed."""
+    """One run of the driver. ``ended_at`` is ``None`` while it goes on, and for ever when it was killed.
+
+    ``spent`` is the key of ``[budget]`` that ended it, where one did.
+    """
 
     pid: int
     host: str
     started_at: AwareDatetime | None
     ended_at: AwareDatetime | None = None
     reason: str = ""
+    spent: str = ""
 
 
 class StudyRecord(Spec):
     """Everything that is known about a study. ``config`` carries the budget of the last run.
 
-    Trials stand in the order of their numbers, ``told`` in the order in which they ended.
+    Trials stand in the order of their numbers, ``told`` in the order in which they ended. ``spent`` is what all of them
+    took, also where a trial was walked twice.
     """
 
     config: StudyConfig
@@ -132,6 +145,7 @@ class StudyRecord(Spec):
     trials: dict[int, TrialRecord] = Field(default_factory=dict)
     told: tuple[int, ...] = ()
     runs: tuple[RunRecord, ...] = ()
+    spent: Spent = Spent()
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
@@ -171,6 +185,7 @@ class _Folding:
         self._reports: dict[int, dict[int, Report]] = {}
         self._told: dict[int, TrialTold] = {}
         self._runs: list[RunRecord] = []
+        self._cpu, self._gpu = 0.0, 0.0
 
     def add(self, event: Event) -> "_Folding":
         match event:
@@ -181,7 +196,8 @@ class _Folding:
                 self._budget = event.budget or self._budget
             case RunEnded():
                 if self._runs:
-                    self._runs[-1] = self._runs[-1].model_copy(update={"ended_at": event.at, "reason": event.reason})
+                    ended = {"ended_at": event.at, "reason": event.reason, "spent": event.spent}
+                    self._runs[-1] = self._runs[-1].model_copy(update=ended)
             case TrialAsked():
                 if event.number in self._asked:
                     raise LedgerError(f"trial {event.number} is handed out twice")
@@ -190,9 +206,11 @@ class _Folding:
                 self._open(event.number)
                 report = Report(rung=event.rung, values=event.values, features=event.features, at=event.at)
                 self._reports.setdefault(event.number, {})[event.rung] = report
+                self._pay(event.spent)
             case TrialTold():
                 self._open(event.number)
                 self._told[event.number] = event
+                self._pay(event.spent)
         return self
 
     def result(self) -> StudyRecord:
@@ -209,7 +227,12 @@ class _Folding:
             trials={number: self._trial(asked) for number, asked in sorted(self._asked.items())},
             told=tuple(self._told),
             runs=tuple(self._runs),
+            spent=Spent(cpu_seconds=self._cpu, gpu_seconds=self._gpu),
         )
+
+    def _pay(self, spent: Spent) -> None:
+        self._cpu += spent.cpu_seconds
+        self._gpu += spent.gpu_seconds
 
     def _open(self, number: int) -> None:
         if number not in self._asked:

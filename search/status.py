@@ -8,20 +8,28 @@ from rich.text import Text
 
 from fer_core.labels import EXPRESSIONS
 from fer_core.scores import Scores
+from search.budget import Budget, Spent
 from search.exporting import provenance_of
 from search.foresight import suspects
 from search.progress import STATES, counts, describe, result
-from search.record import StudyRecord, TrialRecord
+from search.record import RunRecord, StudyRecord, TrialRecord
 from search.tables import points
 
 
 def summary(record: StudyRecord, *, being_written: bool) -> dict[str, Any]:
-    """Return the state of a study: ``running`` while a driver holds it, ``finished`` when its budget is spent."""
+    """Return the state of a study: ``running`` while a driver holds it, ``finished`` when its trials are told.
+
+    Else ``out of budget`` where another part of the budget ended the last run, or ``interrupted``; ``reason`` is what
+    the last run said at its end.
+    """
     budget = record.config.budget
-    spent = len(record.told) >= budget.trials
+    last = record.runs[-1] if record.runs else None
     return {
         "study": record.opened.name,
-        "state": "running" if being_written else "finished" if spent else "interrupted",
+        "state": "running" if being_written else _state(record, last),
+        "reason": "" if being_written or last is None else last.reason,
+        "ended_by": None if being_written or last is None else last.spent or None,
+        "spent": record.spent.model_dump(mode="json"),
         "objectives": list(record.config.objectives),
         "budget": budget.model_dump(mode="json"),
         "trials": counts(record),
@@ -40,13 +48,25 @@ def summary(record: StudyRecord, *, being_written: bool) -> dict[str, Any]:
     }
 
 
+def _state(record: StudyRecord, last: RunRecord | None) -> str:
+    if len(record.told) >= record.config.budget.trials or (last and last.reason == "finished" and not record.running):
+        return "finished"
+    return "out of budget" if last and last.spent else "interrupted"
+
+
 def as_text(found: dict[str, Any]) -> RenderableType:
     """Return a ``summary`` for a terminal."""
     head = Text.assemble((found["study"], "bold"), f": {found['state']}, ")
     told = sum(found["trials"][state] for state in STATES if state != "running")
     head.append(f"{told} of {found['budget']['trials']} trials ended (")
     head.append(", ".join(f"{count} {state}" for state, count in found["trials"].items()) + ")")
-    if found["state"] == "interrupted":
+    bounds = Budget.model_validate(found["budget"]).sentences(Spent.model_validate(found["spent"]))
+    head.append(f"\nbudget: {', '.join(bounds)}")
+    if found["state"] != "running" and found["reason"]:
+        head.append(f"\nended: {found['reason']}")
+    if found["state"] == "out of budget":
+        head.append(f"\nraise budget.{found['ended_by']} in the study's own study.toml to go on, then:")
+    if found["state"] in {"interrupted", "out of budget"}:
         head.append(f"\ncontinue with: fer-search resume {found['study']}")
     table = Table(header_style="bold", expand=False)
     for name in ("trial", "state", "result", "candidate"):

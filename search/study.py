@@ -25,7 +25,7 @@ failed      FAIL     the candidate's fault; samplers ignore it, the ledger has t
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,13 +33,14 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from search.budget import Spent
 from search.candidate import Candidate
 from search.config import SamplerConfig, StudyConfig
 from search.errors import Party, StudyError
 from search.ledger import Ledger
 from search.objectives import DIRECTIONS, ObjectiveName, Outcome
 from search.ranking import best_rows
-from search.record import StudyRecord, TrialAsked, TrialReported, TrialTold
+from search.record import Event, StudyRecord, TrialAsked, TrialReported, TrialTold
 from search.space import covering_design, suggest
 from search.staged import Staged
 
@@ -49,6 +50,9 @@ faster than the number of trials on the front: 14 s at 5,000. ``benchmarks/sugge
 hypervolume: -0.3 % +- 0.5 % (95 %, 20 seeds, 400 trials)."""
 ATTEMPTS = 20
 """How often the sampler is asked for a candidate that is new, before a known one is taken (the last half at random)."""
+
+NOTHING = Spent()
+"""What was spent, where nobody counts."""
 
 WORST: dict[ObjectiveName, float] = {"f1": 0.0, "gap": 1.0, "latency": math.inf}
 """What Optuna is told where an infeasible trial has no value; no sampler compares it, no ledger holds it."""
@@ -64,14 +68,19 @@ class Question(NamedTuple):
 class Study:
     """One study on its *ledger*, which is open for writing; what stands in the ledger is replayed first.
 
+    *hear* is told every event, those of before too.
+
     Raises:
         StudyError: the ledger's trials do not fit the space of *config*.
     """
 
-    def __init__(self, config: StudyConfig, ledger: Ledger) -> None:
+    def __init__(
+        self, config: StudyConfig, ledger: Ledger, hear: Callable[[Event], None] = lambda _event: None
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._config = config
         self._ledger = ledger
+        self._hear = hear
         self._optuna = optuna.create_study(directions=[DIRECTIONS[name] for name in config.objectives])
         self._design = covering_design(config)[: config.sampler.startup_trials]
         self._plan = Staged(config) if config.sampler.name == "staged" else None
@@ -82,6 +91,7 @@ class Study:
         self._dry = False  # nothing new to ask until something is told
         open_trials: dict[int, Question] = {}
         for event in ledger.events():
+            hear(event)
             if isinstance(event, TrialAsked):
                 self._replay(event)
                 open_trials[event.number] = Question(event.number, event.candidate)
@@ -125,7 +135,7 @@ class Study:
                 return None
             number, candidate = self._asked, proposal[1]
             params = dict(proposal[0].params)
-            self._ledger.append(TrialAsked(number=number, candidate=candidate, params=params))
+            self._note(TrialAsked(number=number, candidate=candidate, params=params))
             twin = self._first.get(candidate.digest)
             self._enter(number, *proposal)
             if twin is None:
@@ -133,12 +143,25 @@ class Study:
             self._tell_as(number, twin)
         return None
 
-    def report(self, number: int, rung: int, values: dict[str, float], features: tuple[float, ...] = ()) -> None:
-        """Record what the open trial *number* reached at *rung*; *features* are those of the graph at rung 0."""
-        self._ledger.append(TrialReported(number=number, rung=rung, values=values, features=features))
+    def report(
+        self,
+        number: int,
+        rung: int,
+        values: dict[str, float],
+        features: tuple[float, ...] = (),
+        *,
+        spent: Spent = NOTHING,
+    ) -> None:
+        """Record what the open trial *number* reached at *rung*, and what was *spent* since its last report.
 
-    def tell(self, number: int, outcome: Outcome) -> Outcome:
+        *features* are those of the graph at rung 0.
+        """
+        self._note(TrialReported(number=number, rung=rung, values=values, features=features, spent=spent))
+
+    def tell(self, number: int, outcome: Outcome, *, spent: Spent = NOTHING) -> Outcome:
         """Record how the open trial *number* ended, tell the sampler, and return the outcome as recorded.
+
+        *spent* is what it took since the trial's last report.
 
         A ``complete`` outcome without a finite value for every objective is recorded as ``failed``.
 
@@ -148,9 +171,13 @@ class Study:
         if number not in self._live:
             raise StudyError(f"trial {number} is not open; each trial is told once")
         outcome = self._checked(outcome)
-        self._ledger.append(TrialTold(number=number, outcome=outcome))
+        self._note(TrialTold(number=number, outcome=outcome, spent=spent))
         self._absorb(number, outcome)
         return outcome
+
+    def _note(self, event: Event) -> None:
+        self._ledger.append(event)
+        self._hear(event)
 
     def _propose(self) -> tuple[Trial, Candidate] | None:
         """Return a proposal for the next trial: new if the sampler knows one, else known if nothing is running."""

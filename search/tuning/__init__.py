@@ -34,9 +34,9 @@ __all__ = ["run"]
 def run(folder: StudyFolder, *, on_change: Callable[[StudyRecord], None] | None = None) -> str:
     """Run, or go on with, the study in *folder* until its budget is spent; return why it ended.
 
-    The reason is ``"finished"``, ``"time is up"`` (``wall_minutes``) or ``"interrupted"`` (SIGINT or SIGTERM; the
-    study can be resumed, as after any error and any kill). *on_change* is called with the record after changes,
-    at most twice a second.
+    The reason is ``"finished"``, a sentence about the part of the budget that is spent, or ``"interrupted"`` (SIGINT or
+    SIGTERM; the study can be resumed, as after any error and any kill). *on_change* is called with the record after
+    changes, at most twice a second.
 
     Raises:
         ConfigError, DataError, DeviceLabError: refused before the start: what the study needs is not there.

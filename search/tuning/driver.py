@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
 from ray import tune
@@ -29,6 +29,7 @@ from search.ledger import Ledger, utc_now
 from search.overseer import read_note
 from search.provenance import code_digest, code_version
 from search.record import Event, RunEnded, RunStarted, StudyOpened, StudyRecord, fold
+from search.spending import Account, Spending
 from search.study import Study
 from search.tuning.engine import Share, ray_running, share
 from search.tuning.latency import check_lab, lab_open
@@ -50,36 +51,28 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
     config = folder.config
     check_lab(config)  # refused before the start
     with Interruption() as interruption, _ledger(folder) as ledger:
-        study = Study(config, ledger)
+        account = Account(config)
+        study = Study(config, ledger, account.hear)
         audience = Audience(ledger, on_change)
         ledger.append(RunStarted(pid=os.getpid(), host=socket.gethostname(), budget=config.budget.model_dump()))
         ending = Ending(ledger, folder)
         try:
             with ending.told():
-                if not study.finished:
-                    _tune(study, folder, workshop, audience=audience, interruption=interruption, ending=ending)
+                if not study.finished and not ending.spent(account.spent()):
+                    _tune(study, folder, workshop, account, Around(audience, interruption, ending))
         finally:
             audience.look(last=True)
         return ending.reason
 
 
-def _tune(
-    study: Study,
-    folder: StudyFolder,
-    workshop: Workshop,
-    *,
-    audience: "Audience",
-    interruption: "Interruption",
-    ending: "Ending",
-) -> None:
-    """Let Tune run the study's open trials; *ending* is told why it ended."""
+def _tune(study: Study, folder: StudyFolder, workshop: Workshop, account: Account, around: "Around") -> None:
+    """Let Tune run the study's open trials; *around* is told why it ended."""
+    audience, interruption, ending = around
     config = folder.config
-    minutes = config.budget.wall_minutes
-    deadline = time.monotonic() + (60 * minutes if minutes else math.inf)
     searcher = StudySearcher(
         study,
         config.budget.concurrency,
-        deadline,
+        account.spent,
         note_of=lambda number: read_note(folder.notes_path / str(number)),
         learn=Notebook(folder.latencies_path, study.record()).add,
         proven=any(trial.state not in {"running", "failed"} for trial in study.record().trials.values()),
@@ -91,7 +84,7 @@ def _tune(
         name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
         with lab_open(config, folder, name) as lab, _state_saved_once(), ending.told():
             tune.run(
-                trainable(Task(config, folder.path, lab, each.threads), workshop),
+                trainable(Task(config, folder.path, lab, each), workshop),
                 name=folder.path.name,
                 search_alg=searcher,
                 scheduler=_scheduler(study.record()),
@@ -105,7 +98,7 @@ def _tune(
                 storage_path=str(temporary / "tune"),
                 verbose=0,
             )
-            ending.tell("time is up" if searcher.out_of_time else "finished")
+            ending.spent(searcher.ended_by)
 
 
 def _state_saved_once() -> AbstractContextManager[object]:
@@ -142,13 +135,19 @@ class Ending:
         self._folder = folder
         self.reason = ""
 
-    def tell(self, reason: str) -> None:
-        """Write down that the run ended for *reason*, unless another is written down already."""
+    def tell(self, reason: str, spent: str = "") -> None:
+        """Write down that the run ended for *reason* (*spent*: that key of ``[budget]``), unless it has one already."""
         if self.reason:
             return
         self.reason = reason
         with suppress(LedgerError):  # a disk that is full hides nothing of what is recorded
-            self._ledger.append(RunEnded(reason=reason))
+            self._ledger.append(RunEnded(reason=reason, spent=spent))
+
+    def spent(self, spending: Spending | None) -> bool:
+        """Write down that this part of the budget ended the run, if any did; return whether it did."""
+        if spending is not None:
+            self.tell(spending.sentence, spending.key)
+        return spending is not None
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -261,3 +260,11 @@ class Audience:
             self._on_change(fold(self._events))
         took = self._clock() - begun
         self._next = begun + max(LOOK_SECONDS, 10 * took)
+
+
+class Around(NamedTuple):
+    """Who stands around a run: who watches, who may interrupt, who writes down its end."""
+
+    audience: Audience
+    interruption: Interruption
+    ending: Ending

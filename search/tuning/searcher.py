@@ -18,7 +18,6 @@ raised as ``Halt``, which is none; it passes through Tune to the driver.
 
 import functools
 import logging
-import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
@@ -28,10 +27,12 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
+from search.budget import Spent
 from search.errors import Party, SearchError, StageTimeoutError, StudyError, TrialError
 from search.objectives import Outcome
 from search.overseer import Note
 from search.record import Report
+from search.spending import Spending
 from search.study import Question, Study
 from search.tuning.worker import in_one_line
 
@@ -73,7 +74,7 @@ def halting[**P, R](method: Callable[P, R]) -> Callable[P, R]:
 
 
 class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
-    """Hands the study's trials to Tune, at most *concurrency* at a time and none after *deadline* (by *clock*).
+    """Hands the study's trials to Tune, at most *concurrency* at a time, and none when part of the budget is *spent*.
 
     *note_of* tells what the worker that had a trial noted last; *learn* sees every report; *proven* tells whether a
     trial ever got on.
@@ -83,8 +84,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self,
         study: Study,
         concurrency: int,
-        deadline: float,
-        clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[], Spending | None] = lambda: None,
         note_of: Callable[[int], Note | None] = lambda _number: None,
         *,
         learn: Callable[[Report], None] = lambda _report: None,
@@ -93,8 +93,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         super().__init__()
         self._study = study
         self._concurrency = concurrency
-        self._deadline = deadline
-        self._clock = clock
+        self._spent = spent
         self._note_of = note_of
         self._learn = learn
         self._running: dict[str, Question] = {}
@@ -103,15 +102,15 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self._failures: Counter[int] = Counter()
         self._got_on = {-1} if proven else set()
         self._victims = 0
-        self.out_of_time = False
+        self.ended_by: Spending | None = None
 
     @halting
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial for Tune, ``None`` to be asked later, or ``FINISHED``."""
         if self._study.finished:
             return str(self.FINISHED)
-        if self._clock() >= self._deadline:
-            self.out_of_time = True
+        self.ended_by = self._spent()
+        if self.ended_by is not None:
             return str(self.FINISHED)
         if len(self._running) >= self._concurrency:
             return None
@@ -140,7 +139,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self._got_on.add(number)
         self._victims = 0
         if "outcome" in result:
-            self._study.tell(number, Outcome.model_validate_json(result["outcome"]))
+            self._study.tell(number, Outcome.model_validate_json(result["outcome"]), spent=_spent(result))
             return
         report = self._report(number, result)
         shown = ", ".join(f"{name} {value:.3g}" for name, value in report.values.items())
@@ -193,7 +192,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
 
     def _report(self, number: int, result: dict[str, Any]) -> Report:
         report = Report.model_validate_json(result["report"])
-        self._study.report(number, report.rung, report.values, report.features)
+        self._study.report(number, report.rung, report.values, report.features, spent=_spent(result))
         self._learn(report)
         return report
 
@@ -226,6 +225,10 @@ class Watch(Stopper, Callback):  # type: ignore[misc] # Ray is untyped
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:  # noqa: ANN401 - Ray is untyped
         """Say that the process of a trial ended."""
         self._died(int(trial.config["number"]), _trace(trial))
+
+
+def _spent(result: dict[str, Any]) -> Spent:
+    return Spent.model_validate(result.get("spent", {}))
 
 
 def _trace(trial: Any) -> str:  # noqa: ANN401 - Ray is untyped

@@ -1,5 +1,6 @@
 """What runs in Ray's processes: journeys, one step at a time."""
 
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,7 @@ from ray.tune import Trainable
 
 from devicelab.errors import DeviceError, DeviceLabError, HostError, LeaseError, NoDeviceError, ServiceError
 from fer_core.errors import FerError
+from search.budget import Spent
 from search.candidate import Candidate
 from search.config import StudyConfig
 from search.errors import ArtifactError, Party, SearchError
@@ -18,6 +20,7 @@ from search.folder import StudyFolder
 from search.objectives import Outcome
 from search.overseer import Overseer
 from search.record import Report
+from search.tuning.engine import Share
 from search.tuning.latency import LabPlace, measuring
 
 BLAME: tuple[tuple[type[Exception], Party, bool], ...] = (
@@ -37,12 +40,12 @@ type Walk = Callable[[Candidate], Generator[Report | Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every worker of a study knows: the study, its folder, where latencies come from, its share of threads."""
+    """What every worker of a study knows: the study, its folder, where latencies come from, its share of a machine."""
 
     config: StudyConfig
     folder: Path
     lab: LabPlace
-    threads: int
+    share: Share
 
 
 type Workshop = Callable[[Task, Overseer], AbstractContextManager[Walk]]
@@ -58,7 +61,7 @@ def workshop(task: Task, overseer: Overseer) -> Iterator[Walk]:
     from search.pipeline import journey
     from search.stages import Workbench
 
-    torch.set_num_threads(task.threads)
+    torch.set_num_threads(task.share.threads)
     folder = StudyFolder(task.folder)
     with (
         measuring(task.lab) as measure,
@@ -74,7 +77,8 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
 
     A result has the key ``report`` or ``outcome`` (JSON), or ``crash`` (one line) where an error that is not the
     candidate's ended the journey; then also ``trace``, ``blames`` (a ``Party``) and ``again``: whether another worker,
-    or another time, may fare better. The death of the process needs no word: Tune tells of it.
+    or another time, may fare better. ``spent`` is what the step took. The death of the process needs no word: Tune
+    tells of it.
     """
     folder = StudyFolder(task.folder)
 
@@ -91,6 +95,7 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
             return True
 
         def step(self) -> dict[str, Any]:
+            meter = Meter(task.share.gpus)
             try:
                 told = next(self._steps)
             except Exception as error:  # noqa: BLE001 - told to the driver, which decides
@@ -100,8 +105,10 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
                 return {**said, "blames": blames, "again": again, "done": True}
             if isinstance(told, Outcome):
                 self._overseer.end()
-                return {"outcome": portable(told, folder.artifacts_path).model_dump_json(), "done": True}
-            return {"report": told.model_dump_json(), "epoch": told.rung, **told.values}
+                ended = portable(told, folder.artifacts_path).model_dump_json()
+                return {"outcome": ended, "spent": meter.spent().model_dump(), "done": True}
+            spent = meter.spent(waiting=told.rung == 0)
+            return {"report": told.model_dump_json(), "spent": spent.model_dump(), "epoch": told.rung, **told.values}
 
         def cleanup(self) -> None:
             self._steps.close()
@@ -113,6 +120,24 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
             self._steps = self._walk(Candidate.model_validate_json(config["candidate"]))
 
     return Journey
+
+
+class Meter:
+    """Reads what this process spends from now on, where a trial holds *gpus*; its clocks are arguments."""
+
+    def __init__(
+        self,
+        gpus: float,
+        cpu: Callable[[], float] = time.process_time,
+        wall: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._gpus, self._cpu, self._wall = gpus, cpu, wall
+        self._begun = cpu(), wall()
+
+    def spent(self, *, waiting: bool = False) -> Spent:
+        """Return what was spent; no GPU time while *waiting* for a phone."""
+        cpu, wall = self._cpu() - self._begun[0], self._wall() - self._begun[1]
+        return Spent(cpu_seconds=round(cpu, 6), gpu_seconds=0.0 if waiting else round(wall * self._gpus, 6))
 
 
 def blame(error: Exception) -> tuple[Party, bool]:

@@ -78,8 +78,9 @@ def _check_whole(folder: Path, trials: int = 12) -> None:
         events = ledger.events()
     assert Counter(event.number for event in events if isinstance(event, TrialAsked)) == Counter(range(trials))
     assert Counter(event.number for event in events if isinstance(event, TrialTold)) == Counter(range(trials))
-    states = {trial.state for trial in _record(folder).trials.values()}
-    assert states == {"complete", "infeasible"}
+    record = _record(folder)
+    assert {trial.state for trial in record.trials.values()} == {"complete", "infeasible"}
+    assert record.spent.cpu_seconds > 0
     assert not (folder / "ray.json").exists()
 
 

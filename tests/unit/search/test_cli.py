@@ -12,9 +12,10 @@ from click.testing import CliRunner
 
 from fer_core.artifact import sha256_of
 from search import tables
+from search.budget import Spent, Stall
 from search.cli import cli
 from search.front import FrontRow
-from search.ledger import Ledger
+from search.ledger import Ledger, RunEnded, RunStarted, TrialReported
 
 
 @pytest.fixture
@@ -85,6 +86,22 @@ def test_status(studied, call):
     assert "6 of 12 trials ended" in text
     assert "continue with: fer-search resume demo" in text
     assert "latency 190 ms is over the bound" in text
+
+
+def test_status_tells_what_ended_a_study_and_how_to_go_on(studied, call):
+    with Ledger.open(studied.ledger_path) as ledger:
+        budget = studied.config.budget.model_copy(update={"cpu_hours": 0.5, "stall": Stall(trials=3)})
+        ledger.append(RunStarted(pid=2, host="here", budget=budget.model_dump()))
+        ledger.append(
+            TrialReported(number=6, rung=2, values={"val_f1": 0.4}, spent=Spent(cpu_seconds=1800.0, gpu_seconds=36.0))
+        )
+        ledger.append(RunEnded(reason="CPU-hours are spent: 0.5 of 0.5", spent="cpu_hours"))
+    found = json.loads(call("status", "demo", "--json").stdout)
+    assert (found["state"], found["ended_by"], found["spent"]["cpu_seconds"]) == ("out of budget", "cpu_hours", 1800.0)
+    text = call("status", "demo").stdout
+    assert "budget: 12 trials, 0.5 CPU-hours (0.5 spent), until 3 trials bring no more than 1 % of hypervolume" in text
+    assert "ended: CPU-hours are spent: 0.5 of 0.5" in text
+    assert "raise budget.cpu_hours in the study's own study.toml" in text
 
 
 def test_status_of_a_study_that_is_being_run(studied, call):

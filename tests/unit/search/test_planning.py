@@ -117,6 +117,11 @@ def test_time_is_bounded_by_the_budget_and_phones_count_only_where_they_are_real
 ) -> None:
     short = config.budget.model_copy(update={"wall_minutes": 0.001})
     assert planned(config, speeds, budget=short)["duration"] == pytest.approx(0.001 / 60)
+    whole = planned(config, speeds)
+    part = config.budget.model_copy(update={"cpu_hours": whole["training"] / 4})
+    assert planned(config, speeds, budget=part)["duration"] == pytest.approx(whole["duration"] / 4, rel=1e-3)
+    more = config.budget.model_copy(update={"cpu_hours": 2 * whole["training"]})
+    assert planned(config, speeds, budget=more) == whole
     assert planned(config, speeds)["phones"] == 0
     real = config.lab.model_copy(update={"url": "http://lab:1"})
     assert planned(config, speeds, lab=real)["phones"] > 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from search.budget import Spent
 from search.errors import LedgerError
 from search.objectives import Outcome
 from search.record import (
@@ -45,10 +46,19 @@ def test_a_rung_reported_again_counts_once(opened, asked):
     assert [(report.rung, report.values["f1"]) for report in record.trials[0].reports] == [(1, 0.1), (2, 0.3)]
 
 
+def test_what_trials_took_adds_up_also_where_one_was_walked_twice(opened, asked):
+    took = Spent(cpu_seconds=2.0, gpu_seconds=0.5)
+    reports = [TrialReported(number=0, rung=1, values={}, spent=took) for _ in range(2)]
+    record = fold([opened, asked(0), *reports, TrialTold(number=0, outcome=LOST, spent=took)])
+    assert record.spent == Spent(cpu_seconds=6.0, gpu_seconds=1.5)
+
+
 def test_runs_and_the_budget_of_the_last(opened):
-    record = fold([opened, RunStarted(pid=1, host="a"), RunEnded(reason="interrupted"),
-                   RunStarted(pid=2, host="a", budget={"trials": 40}), RunEnded(reason="finished")])  # fmt: skip
-    assert [run.reason for run in record.runs] == ["interrupted", "finished"]
+    first = [RunStarted(pid=1, host="a"), RunEnded(reason="interrupted")]
+    second = [RunStarted(pid=2, host="a", budget={"trials": 40}), RunEnded(reason="x", spent="stall")]
+    record = fold([opened, *first, *second])
+    assert [run.reason for run in record.runs] == ["interrupted", "x"]
+    assert [run.spent for run in record.runs] == ["", "stall"]
     assert record.config.budget.trials == 40
 
 

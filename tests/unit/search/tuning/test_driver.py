@@ -11,6 +11,7 @@ import pytest
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from devicelab.errors import DeviceError
+from search.budget import Stall
 from search.config import EarlyStopping
 from search.errors import StudyError, TrialError
 from search.folder import StudyFolder
@@ -94,6 +95,29 @@ def test_a_study_whose_budget_is_spent_is_finished_without_ray(
     assert drive(StudyFolder(path), None, on_change=seen.append) == "finished"
     assert len(seen[-1].trials) == len(outcomes)
     config.write_text(config.read_text().replace(f"trials = {len(outcomes)}", "trials = 12"))
+    with pytest.raises(StudyError, match="no Ray cluster"):
+        drive(StudyFolder(path), None)
+
+
+def test_a_spent_budget_ends_a_run_with_its_key_and_a_larger_one_goes_on(
+    make_study: Callable[..., StudyFolder], outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.tuning.driver.check_data", lambda *_: None)
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense://nowhere")
+    path = make_study(outcomes).path
+    config = path / "study.toml"
+    bounded = "trials = 12\nstall = { trials = 3 }"
+    config.write_text(config.read_text().replace("trials = 12", bounded))
+    with Ledger.open(path / "ledger.db", readonly=True) as ledger:
+        trials = len(ledger.record().trials)
+    reason = drive(StudyFolder(path), None)
+    assert reason.startswith("the front stands still: hypervolume ")
+    with Ledger.open(path / "ledger.db", readonly=True) as ledger:
+        record = ledger.record()
+    assert (record.runs[-1].reason, record.runs[-1].spent) == (reason, "stall")
+    assert len(record.trials) == trials
+    assert record.config.budget.stall == Stall(trials=3)
+    config.write_text(config.read_text().replace(bounded, "trials = 12\nstall = { trials = 30 }"))
     with pytest.raises(StudyError, match="no Ray cluster"):
         drive(StudyFolder(path), None)
 

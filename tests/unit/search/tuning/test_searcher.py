@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from search.budget import Spent
 from search.candidate import Candidate
 from search.config import StudyConfig
 from search.errors import LedgerError, TrialError
@@ -13,7 +14,8 @@ from search.objectives import Outcome
 from search.overseer import Note
 from search.record import Report
 from search.space import Given, covering_design, suggest
-from search.study import Question
+from search.spending import Spending
+from search.study import NOTHING, Question
 from search.tuning.searcher import Halt, StudySearcher, Watch
 
 
@@ -25,6 +27,7 @@ class Study:
         self.reports: list[tuple[int, int, dict[str, float]]] = []
         self.told: dict[int, Outcome] = {}
         self.broken: Exception | None = None
+        self.spent = NOTHING
 
     @property
     def finished(self) -> bool:
@@ -36,12 +39,16 @@ class Study:
         self.asked += 1
         return Question(self.asked - 1, self.candidate)
 
-    def report(self, number: int, rung: int, values: dict[str, float], _features: tuple[float, ...]) -> None:
+    def report(
+        self, number: int, rung: int, values: dict[str, float], _features: tuple[float, ...], *, spent: Spent
+    ) -> None:
         self.reports.append((number, rung, values))
+        self.spent += spent
 
-    def tell(self, number: int, outcome: Outcome) -> None:
+    def tell(self, number: int, outcome: Outcome, *, spent: Spent = NOTHING) -> None:
         if self.broken:
             raise self.broken
+        self.spent += spent
         self.told[number] = outcome
 
 
@@ -52,7 +59,7 @@ def study(config: StudyConfig) -> Study:
 
 @pytest.fixture
 def searcher(study: Study) -> StudySearcher:
-    return StudySearcher(study, concurrency=2, deadline=100.0, clock=lambda: 0.0)
+    return StudySearcher(study, concurrency=2)
 
 
 def _crash(said: str, blames: str, *, again: bool) -> dict[str, object]:
@@ -82,12 +89,23 @@ def test_a_study_that_is_finished_ends_the_search(searcher: StudySearcher, study
     assert searcher.suggest("b") == searcher.FINISHED
 
 
-def test_no_trial_starts_after_the_deadline(study: Study) -> None:
-    times = iter([99.0, 100.0])
-    searcher = StudySearcher(study, concurrency=2, deadline=100.0, clock=lambda: next(times))
+def test_no_trial_starts_when_part_of_the_budget_is_spent(study: Study) -> None:
+    over = Spending("wall_minutes", "time is up")
+    spent = iter([None, over])
+    searcher = StudySearcher(study, concurrency=2, spent=lambda: next(spent))
     assert searcher.suggest("a")["number"] == 0
     assert searcher.suggest("b") == searcher.FINISHED
-    assert searcher.out_of_time
+    assert searcher.ended_by == over
+    searcher.on_trial_complete("a", {"outcome": Outcome(state="complete").model_dump_json()})
+    assert study.told[0].state == "complete", "what runs comes to its end"
+
+
+def test_what_a_step_took_is_passed_on(searcher: StudySearcher, study: Study) -> None:
+    searcher.suggest("a")
+    searcher.on_trial_result("a", _result(1, val_f1=0.3) | {"spent": {"cpu_seconds": 2.0, "gpu_seconds": 0.5}})
+    outcome = Outcome(state="complete").model_dump_json()
+    searcher.on_trial_complete("a", {"outcome": outcome, "spent": {"cpu_seconds": 3.0, "gpu_seconds": 0.25}})
+    assert study.spent == Spent(cpu_seconds=5.0, gpu_seconds=0.75)
 
 
 def test_a_report_is_passed_on(searcher: StudySearcher, study: Study) -> None:
@@ -98,7 +116,7 @@ def test_a_report_is_passed_on(searcher: StudySearcher, study: Study) -> None:
 
 def test_what_is_measured_is_learnt(study: Study) -> None:
     learnt: list[Report] = []
-    searcher = StudySearcher(study, concurrency=2, deadline=100.0, clock=lambda: 0.0, learn=learnt.append)
+    searcher = StudySearcher(study, concurrency=2, learn=learnt.append)
     searcher.suggest("a")
     measured = Report(rung=0, values={"latency_ms": 20.0}, features=(1.0, 2.0))
     searcher.on_trial_result("a", {"report": measured.model_dump_json()})
@@ -142,7 +160,7 @@ def test_what_may_fare_better_is_tried_again_and_then_ends_the_run_blaming_the_r
     study: Study, party: str
 ) -> None:
     study.trials = 1
-    searcher = StudySearcher(study, concurrency=2, deadline=100.0, clock=lambda: 0.0)
+    searcher = StudySearcher(study, concurrency=2)
     for attempt in "ab":
         assert searcher.suggest(attempt)["number"] == 0
         searcher.on_trial_complete(attempt, _crash("too hot", party, again=True))
@@ -158,7 +176,7 @@ def test_what_may_fare_better_is_tried_again_and_then_ends_the_run_blaming_the_r
 
 def test_a_candidate_that_ends_three_workers_while_others_get_on_is_to_blame(study: Study) -> None:
     study.trials = 5
-    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0)
+    searcher = StudySearcher(study, concurrency=1)
     searcher.suggest("a")
     _dies(searcher, "a", 0)
     assert _get_on(searcher, "b") == 1, "a new trial goes before one that failed"
@@ -172,7 +190,7 @@ def test_a_candidate_that_ends_three_workers_while_others_get_on_is_to_blame(stu
 
 def test_workers_that_all_die_are_to_blame_themselves(study: Study) -> None:
     study.trials = 2
-    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0)
+    searcher = StudySearcher(study, concurrency=1)
     for attempt in range(4):
         number = searcher.suggest(str(attempt))["number"]
         assert number == (0, 1, 0, 1)[attempt]
@@ -186,7 +204,7 @@ def test_workers_that_all_die_are_to_blame_themselves(study: Study) -> None:
 
 def test_of_many_candidates_in_a_row_that_end_all_workers_the_last_is_not_to_blame(study: Study) -> None:
     study.trials = 4
-    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0, proven=True)
+    searcher = StudySearcher(study, concurrency=1, proven=True)
     for number in range(3):
         for attempt in range(3):
             assert searcher.suggest(f"{number} {attempt}")["number"] == number
@@ -211,7 +229,7 @@ def test_of_many_candidates_in_a_row_that_end_all_workers_the_last_is_not_to_bla
     ],
 )
 def test_what_a_dead_worker_noted_decides(study: Study, note: Note | None, state: str) -> None:
-    searcher = StudySearcher(study, concurrency=1, deadline=100.0, clock=lambda: 0.0, note_of=lambda _: note)
+    searcher = StudySearcher(study, concurrency=1, note_of=lambda _: note)
     searcher.suggest("a")
     _dies(searcher, "a", 0)
     if state == "failed":

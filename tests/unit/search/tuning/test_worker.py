@@ -1,0 +1,15 @@
+"""What a worker's step takes, by clocks that are given."""
+
+from itertools import count
+
+from search.budget import Spent
+from search.tuning.worker import Meter
+
+
+def test_a_step_takes_cpu_time_and_its_share_of_a_gpu_but_none_while_a_phone_is_waited_for() -> None:
+    def meter(gpus: float) -> Meter:
+        return Meter(gpus, cpu=count(10.0, 3.0).__next__, wall=count(100.0, 8.0).__next__)
+
+    assert meter(0.5).spent() == Spent(cpu_seconds=3.0, gpu_seconds=4.0)
+    assert meter(0.5).spent(waiting=True) == Spent(cpu_seconds=3.0)
+    assert meter(0.0).spent() == Spent(cpu_seconds=3.0)
