@@ -228,7 +228,7 @@ class Watch(Stopper, Callback):  # type: ignore[misc] # Ray is untyped
 
 
 def _spent(result: dict[str, Any]) -> Spent:
-    return Spent.model_validate(result.get("spent", {}))
+    return Spent.model_validate_json(result.get("spent", "{}"))
 
 
 def _trace(trial: Any) -> str:  # noqa: ANN401 - Ray is untyped

@@ -77,8 +77,8 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
 
     A result has the key ``report`` or ``outcome`` (JSON), or ``crash`` (one line) where an error that is not the
     candidate's ended the journey; then also ``trace``, ``blames`` (a ``Party``) and ``again``: whether another worker,
-    or another time, may fare better. ``spent`` is what the step took. The death of the process needs no word: Tune
-    tells of it.
+    or another time, may fare better. ``spent`` is what the step took (JSON: Tune takes dicts apart). The death of the
+    process needs no word: Tune tells of it.
     """
     folder = StudyFolder(task.folder)
 
@@ -106,9 +106,14 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
             if isinstance(told, Outcome):
                 self._overseer.end()
                 ended = portable(told, folder.artifacts_path).model_dump_json()
-                return {"outcome": ended, "spent": meter.spent().model_dump(), "done": True}
+                return {"outcome": ended, "spent": meter.spent().model_dump_json(), "done": True}
             spent = meter.spent(waiting=told.rung == 0)
-            return {"report": told.model_dump_json(), "spent": spent.model_dump(), "epoch": told.rung, **told.values}
+            return {
+                "report": told.model_dump_json(),
+                "spent": spent.model_dump_json(),
+                "epoch": told.rung,
+                **told.values,
+            }
 
         def cleanup(self) -> None:
             self._steps.close()

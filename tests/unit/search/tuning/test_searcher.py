@@ -102,9 +102,9 @@ def test_no_trial_starts_when_part_of_the_budget_is_spent(study: Study) -> None:
 
 def test_what_a_step_took_is_passed_on(searcher: StudySearcher, study: Study) -> None:
     searcher.suggest("a")
-    searcher.on_trial_result("a", _result(1, val_f1=0.3) | {"spent": {"cpu_seconds": 2.0, "gpu_seconds": 0.5}})
+    searcher.on_trial_result("a", _result(1, val_f1=0.3) | {"spent": '{"cpu_seconds": 2.0, "gpu_seconds": 0.5}'})
     outcome = Outcome(state="complete").model_dump_json()
-    searcher.on_trial_complete("a", {"outcome": outcome, "spent": {"cpu_seconds": 3.0, "gpu_seconds": 0.25}})
+    searcher.on_trial_complete("a", {"outcome": outcome, "spent": '{"cpu_seconds": 3.0, "gpu_seconds": 0.25}'})
     assert study.spent == Spent(cpu_seconds=5.0, gpu_seconds=0.75)
 
 
