@@ -53,6 +53,7 @@ HAND_SECONDS = 3.0
 LATER_SECONDS, SILENT_SECONDS = 15.0, 30.0
 LASTING = {
     **dict.fromkeys(("hot", "throttle", "pop-up", "empty-battery", "sick-battery", "duplicate-serial"), LATER_SECONDS),
+    "unauthorize": LATER_SECONDS,
     "hang": SILENT_SECONDS,
 }
 """What the lab sees only when it asks, or a block would sit out, stays for so many seconds: a command has 20."""
@@ -78,11 +79,13 @@ EXPECTED: dict[str, tuple[str, frozenset[str]]] = {
     "wrong-args": ("", frozenset({"F25"})),
     "pop-up": ("dismiss", frozenset({"F22"})),
     "empty-battery": ("charge", frozenset({"F21"})),
-    "sick-battery": ("charge", frozenset({"F21", "F21H"})),
+    "sick-battery": ("charge", frozenset({"F21H"})),
     "duplicate-serial": ("true-serial", frozenset({"F26"})),
 }
 """Each fault of the phone: what undoes it ("": nothing need), and what the lab may take it for."""
 WHENS = ("run", "start", "push", "read")
+ASKED = {"sick-battery": "F21H", "duplicate-serial": "F26", "unauthorize": "F10"}
+"""What only a hand can end, and the name under which the lab must ask for it: this or at first a lost connection."""
 BLAME = {"candidate": "phone; the candidate once another phone says the same"}
 """Who is held to blame, where the table of faults says who it may turn out to be."""
 
@@ -267,6 +270,8 @@ def _faults_of(named: list[str], fault: str, messages: list[str]) -> Iterator[st
     """Yield what the first name of *fault* should not have been; later ones may come of the recovery."""
     if not named and fault in LASTING:
         yield "not noticed"
+    if named and ASKED.get(fault, named[0]) not in named:
+        yield f"no {ASKED[fault]}: no hand was asked for"
     if named and named[0] not in EXPECTED[fault][1]:
         yield f"taken for {named[0]}: {' / '.join(messages)[:300]}"
 

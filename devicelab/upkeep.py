@@ -235,11 +235,12 @@ def _give_up(draft: Draft, phone: Phone, cause: str, fault: Fault, evidence: str
 
 
 def lost(draft: Draft, phone: Phone, command: cmd.Lost) -> None:
-    """A phone left the bus: whatever it did is over, and it is looked for."""
+    """A phone left the bus: what it did is over, and it is looked for, or a hand is asked for if only that helps."""
+    fault = FAULTS[command.fault]
     _take_back(draft, phone, command.fault, command.message)
-    if phone.state in {State.SUSPECT, State.RECOVERING, State.QUARANTINED, State.MAINTENANCE, State.RETIRED}:
-        return
-    _suspect(draft, phone, FAULTS[command.fault], command.message)
+    looked_for = phone.state in {State.SUSPECT, State.RECOVERING} and fault.recoverable
+    if not looked_for and phone.state not in {State.QUARANTINED, State.MAINTENANCE, State.RETIRED}:
+        _suspect(draft, phone, fault, command.message)
 
 
 def keep(draft: Draft) -> None:

@@ -171,7 +171,8 @@ def _noted(phone: Phone, event: Event, now: float) -> Phone:
     match event:
         case Seen(states):
             state = states.get(phone.udid, "")
-            return phone if state == phone.state else replace(phone, state=state, since=now)
+            lost = phone.lost and state not in FAULTS  # a phone that comes back and refuses us is another loss
+            return phone if state == phone.state else replace(phone, state=state, since=now, lost=lost)
         case Opened(phone.name, device) if phone.stage == "opening":
             return replace(phone, stage="serving", device=device, lost=False, tries=0)
         case NotOpened(phone.name) if phone.stage == "opening":

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from devicelab.commands import Done
+from devicelab.commands import Done, Lost
 from devicelab.device import Device, Health, Platform
 from devicelab.draft import Draft
 from devicelab.fold import Fold
 from devicelab.machine import State
 from devicelab.policy import Policy
 from devicelab.state import LabState, Phone
-from devicelab.upkeep import done
+from devicelab.upkeep import done, lost
 
 PLATFORM = Platform(product="Moto G6", os_build="9", runtime="TFLite", source="simulated")
 FIT = Health(temperature_c=28, battery_percent=80, frequency_mhz=1804.8, nominal_mhz=1804.8, battery_health="good")
@@ -61,3 +61,15 @@ def test_what_a_step_of_recovery_ended_is_over_once_the_phone_is_calibrated():
 def test_a_battery_that_only_a_hand_can_change_is_not_climbed_for():
     shelf = Shelf()
     assert shelf.told(SWOLLEN) is State.QUARANTINED
+
+
+def test_a_phone_that_is_looked_for_and_refuses_this_computer_needs_a_hand_at_once():
+    shelf = Shelf()
+    lost(shelf.draft, shelf.phone, Lost("a", "F8", "a: it left the bus"))
+    assert (shelf.phone.state, shelf.phone.rung) == (State.RECOVERING, 2)
+    lost(shelf.draft, shelf.phone, Lost("a", "F8", "a: it left the bus"))
+    assert shelf.phone.state is State.RECOVERING
+    lost(shelf.draft, shelf.phone, Lost("a", "F10", "a: adb says unauthorized"))
+    assert shelf.phone.state is State.QUARANTINED
+    lost(shelf.draft, shelf.phone, Lost("a", "F10", "a: adb says unauthorized"))
+    assert shelf.phone.state is State.QUARANTINED

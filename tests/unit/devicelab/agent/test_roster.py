@@ -89,6 +89,13 @@ def test_a_phone_that_refuses_this_computer_needs_a_hand(both):
     assert both.seen(a="unauthorized", b="device") == [ro.Lose("a", "F10", "a: adb says unauthorized")]
 
 
+def test_a_phone_that_comes_back_and_refuses_this_computer_is_told_once_more(both):
+    assert both.seen(b="device") == [ro.Lose("a", "F8", "a: it left the bus")]
+    assert both.seen(a="unauthorized", b="device") == [ro.Lose("a", "F10", "a: adb says unauthorized")]
+    assert both.see(ro.Passed(), after=0.5) == []
+    assert both.seen(a="device", b="device") == []
+
+
 def test_strangers_are_named_once_and_left_alone(watch):
     assert watch.seen(ZY9="device") == [ro.Ignore("ZY9"), ro.Connect(FAR)]
     assert watch.seen(ZY9="offline", ZY8="device") == [ro.Ignore("ZY8")]
