@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import tempfile
+import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ from search.record import StudyRecord
 
 PLAIN_WIDTH = 200
 """Columns of a table that does not go to a terminal: wide enough that nothing is cut."""
+
+
+WATCH_SECONDS = 1.0
+"""Between two looks of ``status --watch`` at the ledger."""
 
 
 class Commands(click.Group):
@@ -129,15 +134,29 @@ def resume(study: str, studies: Path | None, trials: int | None) -> None:
 @cli.command()
 @click.argument("study")
 @_studies_option
+@click.option("--watch", is_flag=True, help="Go on telling until nobody runs it; Ctrl-C ends the watching only.")
 @_json_option
-def status(study: str, studies: Path | None, as_json: bool) -> None:
-    """Tell how STUDY is doing: its trials, how each ended and why."""
-    from search.ledger import is_being_written
+def status(*, study: str, studies: Path | None, watch: bool, as_json: bool) -> None:
+    """Tell how STUDY is doing: its trials, how each ended and why, its budget, and what ended the last run.
+
+    While it is run, from any process that sees its folder: the hypervolume so far, the stages that are at work, how
+    many trials wait for a phone's answer, and about how long the rest of the budget takes. With --watch the same table
+    as fer-search run shows; with --json too, a line of JSON per change. Example: fer-search status demo --watch
+    """
+    from search.ledger import is_being_written, utc_now
     from search.status import as_text, summary
 
     folder = StudyFolder.find(study, studies)
-    found = summary(_record(folder), being_written=is_being_written(folder.ledger_path))
-    _answer(json.dumps(found, indent=2) if as_json else as_text(found))
+
+    def told(record: StudyRecord) -> dict[str, Any]:
+        running = is_being_written(folder.ledger_path)
+        return summary(record, being_written=running, now=utc_now(), stages=folder.stages())
+
+    if watch:
+        _watch(folder, (lambda record: click.echo(json.dumps(told(record)))) if as_json else None)
+    if not (watch and as_json):
+        found = told(_record(folder))
+        _answer(json.dumps(found, indent=2) if as_json else as_text(found))
 
 
 @cli.command()
@@ -333,18 +352,32 @@ def _answer(what: str | RenderableType) -> None:
     Console(width=None if console.is_terminal else PLAIN_WIDTH).print(what)
 
 
+def _watch(folder: StudyFolder, show: Callable[[StudyRecord], None] | None) -> None:
+    """Follow the study until nobody runs it, or until Ctrl-C; *show* takes the place of the live table."""
+    from search.front import volume_of
+    from search.progress import Progress
+    from search.watching import follow
+
+    _record(folder)  # refused where nothing is recorded
+    pause = functools.partial(threading.Event().wait, WATCH_SECONDS)
+    try:
+        if show is not None:
+            follow(folder, show, pause)
+            return
+        with Progress(volume_of, stages=folder.stages) as progress:
+            follow(folder, progress.show, pause)
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+
+
 def _drive(folder: StudyFolder) -> None:
     from search import tuning
-    from search.front import hypervolume_history
+    from search.front import volume_of
     from search.progress import Progress
-
-    def hypervolume(record: StudyRecord) -> float | None:
-        history = hypervolume_history(record)
-        return history[-1][1] if history else None
 
     name = folder.path.name
     try:
-        with Progress(hypervolume) as progress:
+        with Progress(volume_of, stages=folder.stages) as progress:
             reason = tuning.run(folder, on_change=progress.show)
     except KeyboardInterrupt:
         reason = "interrupted"

@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +105,16 @@ class StudyFolder:
     def notes_path(self) -> Path:
         """The folder of what each open trial is at, while a worker has it (``search.overseer``)."""
         return self.path / "notes"
+
+    def stages(self) -> dict[int, str]:
+        """Return the stage that each trial is in which a worker has right now, by number; none before its first."""
+        found = {}
+        for note in self.notes_path.glob("[0-9]*"):
+            with suppress(OSError, ValueError):
+                stage, _, _ = note.read_text(encoding="utf-8", errors="replace").partition(" ")
+                if stage:
+                    found[int(note.name)] = stage
+        return found
 
     @property
     def latencies_path(self) -> Path:

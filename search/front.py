@@ -27,7 +27,16 @@ from search.objectives import DIRECTIONS, Direction, ObjectiveName
 from search.record import StudyRecord, TrialRecord
 from search.rows import FrontRow, row_of
 
-__all__ = ["FrontRow", "Volume", "front_rows", "hypervolume", "hypervolume_history", "membership", "non_dominated"]
+__all__ = [
+    "FrontRow",
+    "Volume",
+    "front_rows",
+    "hypervolume",
+    "hypervolume_history",
+    "membership",
+    "non_dominated",
+    "volume_of",
+]
 
 Floats = NDArray[np.float64]
 
@@ -74,6 +83,12 @@ def hypervolume(values: Floats, directions: Sequence[Direction], reference: Sequ
         return Volume(0.0, outside)
     box = float(np.prod(np.abs(np.where(more, 1.0, 0.0) - corner)))
     return Volume(float(moocore.hypervolume(values[inside], ref=corner, maximise=more.tolist())) / box, outside)
+
+
+def volume_of(record: StudyRecord) -> float | None:
+    """Return the hypervolume share of all complete trials of *record*, ``None`` if there are none."""
+    trials = record.complete
+    return hypervolume(_values(trials, record.config), *_axes(record.config)).share if trials else None
 
 
 def hypervolume_history(record: StudyRecord) -> tuple[tuple[int, float], ...]:

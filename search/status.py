@@ -1,5 +1,8 @@
 """How a study is doing and what one trial got, as JSON-ready values and as text for a terminal."""
 
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,18 +14,23 @@ from fer_core.scores import Scores
 from search.budget import Budget, Spent
 from search.exporting import provenance_of
 from search.foresight import suspects
-from search.progress import STATES, counts, describe, result
+from search.front import volume_of
+from search.progress import NOWHERE, STATES, counts, describe, headline, phone_queue, remaining_seconds, result
 from search.record import RunRecord, StudyRecord, TrialRecord
 from search.tables import points
 
 
-def summary(record: StudyRecord, *, being_written: bool) -> dict[str, Any]:
+def summary(
+    record: StudyRecord, *, being_written: bool, now: datetime, stages: Mapping[int, str] = NOWHERE
+) -> dict[str, Any]:
     """Return the state of a study: ``running`` while a driver holds it, ``finished`` when its trials are told.
 
     Else ``out of budget`` where another part of the budget ended the last run, or ``interrupted``; ``reason`` is what
-    the last run said at its end.
+    the last run said at its end. *stages* tells where the trials are that are being walked, by number.
     """
-    budget = record.config.budget
+    stages = stages if being_written else NOWHERE
+    left = remaining_seconds(record, now) if being_written else None
+    budget, volume = record.config.budget, volume_of(record)
     last = record.runs[-1] if record.runs else None
     return {
         "study": record.opened.name,
@@ -33,6 +41,11 @@ def summary(record: StudyRecord, *, being_written: bool) -> dict[str, Any]:
         "objectives": list(record.config.objectives),
         "budget": budget.model_dump(mode="json"),
         "trials": counts(record),
+        "hypervolume": volume,
+        "stages": dict(Counter(stages.values())),
+        "phone_queue": phone_queue(stages),
+        "seconds_left": None if left is None else max(0.0, left),
+        "headline": headline(record, now, volume, stages) if being_written else "",
         "runs": [run.model_dump(mode="json") for run in record.runs],
         "ended": [
             {"trial": number, "state": outcome.state, "result": result(outcome), "candidate": describe(trial)}
@@ -40,7 +53,12 @@ def summary(record: StudyRecord, *, being_written: bool) -> dict[str, Any]:
             if (outcome := trial.outcome)
         ],
         "running": [
-            {"trial": trial.number, "candidate": describe(trial), "reports": len(trial.reports)}
+            {
+                "trial": trial.number,
+                "candidate": describe(trial),
+                "reports": len(trial.reports),
+                "stage": stages.get(trial.number),
+            }
             for trial in record.running
         ],
         "implausible": [{**one.model_dump(mode="json"), "sentence": one.sentence} for one in suspects(record)],
@@ -62,6 +80,10 @@ def as_text(found: dict[str, Any]) -> RenderableType:
     head.append(", ".join(f"{count} {state}" for state, count in found["trials"].items()) + ")")
     bounds = Budget.model_validate(found["budget"]).sentences(Spent.model_validate(found["spent"]))
     head.append(f"\nbudget: {', '.join(bounds)}")
+    if found["headline"]:
+        head.append(f"\n{found['headline']}")
+    elif found["hypervolume"] is not None:
+        head.append(f"\nhypervolume {found['hypervolume']:.3f}")
     if found["state"] != "running" and found["reason"]:
         head.append(f"\nended: {found['reason']}")
     if found["state"] == "out of budget":
@@ -74,7 +96,8 @@ def as_text(found: dict[str, Any]) -> RenderableType:
     for row in found["ended"]:
         table.add_row(str(row["trial"]), row["state"], row["result"], row["candidate"])
     for row in found["running"]:
-        table.add_row(str(row["trial"]), "running", f"{row['reports']} reports", row["candidate"])
+        at = f"{row['stage']}, " if row["stage"] else ""
+        table.add_row(str(row["trial"]), "running", f"{at}{row['reports']} reports", row["candidate"])
     notes = [Text(one["sentence"], style="yellow") for one in found["implausible"]]
     return Group(head, table, *notes) if found["ended"] or found["running"] else head
 

@@ -105,8 +105,32 @@ def test_status_tells_what_ended_a_study_and_how_to_go_on(studied, call):
 
 
 def test_status_of_a_study_that_is_being_run(studied, call):
+    studied.notes_path.mkdir()
+    (studied.notes_path / "6").write_text("measure 1440\n")
     with Ledger.open(studied.ledger_path):
-        assert json.loads(call("status", "demo", "--json").stdout)["state"] == "running"
+        found = json.loads(call("status", "demo", "--json").stdout)
+        text = call("status", "demo").stdout
+    assert (found["state"], found["stages"], found["phone_queue"]) == ("running", {"measure": 1}, 1)
+    assert found["running"][0]["stage"] == "measure"
+    assert f"hypervolume {found['hypervolume']:.3f}; at work: 1 measure; phone queue 1; about " in text
+    later = json.loads(call("status", "demo", "--json").stdout)
+    assert (later["state"], later["stages"], later["phone_queue"]) == ("interrupted", {}, 0), "a note of a killed run"
+
+
+def test_watching_ends_with_the_run_and_tells_what_status_tells(studied, call, monkeypatch):
+    answer = call("status", "demo", "--watch")
+    assert "trial 1 complete: " in answer.stderr
+    assert answer.stdout == call("status", "demo").stdout
+    rows = [json.loads(line) for line in call("status", "demo", "--watch", "--json").stdout.splitlines()]
+    assert [row["state"] for row in rows] == ["interrupted"]
+
+    def ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("search.watching.follow", ctrl_c)
+    answer = call("status", "demo", "--watch")
+    assert answer.exit_code == 0
+    assert "6 of 12 trials ended" in answer.stdout
 
 
 @pytest.mark.parametrize("trial", range(7))

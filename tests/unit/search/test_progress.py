@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
+from search.budget import Spent
 from search.ledger import Ledger, RunStarted, StudyOpened, TrialAsked, TrialReported, TrialTold, fold
 from search.objectives import Outcome
-from search.progress import Progress, counts, lines, remaining_seconds, render
+from search.progress import Progress, counts, headline, lines, remaining_seconds, render
 from search.space import Given, covering_design, suggest
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -53,6 +54,32 @@ def test_the_live_view_tells_what_matters(history):
     assert "val_f1 0.25" in text
 
 
+def test_the_live_view_tells_where_trials_are_and_how_long_the_phones_are_waited_for(history):
+    stages = {2: "train", 3: "measure", 4: "measure"}
+    text = text_of(render(fold(history), NOON + timedelta(minutes=5), 0.125, stages))
+    assert "2 measure  1 train  phone queue 2" in text
+    assert "train, epoch 1/2" in text
+    told = headline(fold(history), NOON + timedelta(minutes=5), 0.125, stages)
+    assert told == ("2/12 trials; hypervolume 0.125; at work: 2 measure, 1 train; phone queue 2; about 19:00 left")
+
+
+@pytest.mark.parametrize(
+    ("budget", "left"),
+    [
+        ({}, 19 * 60),
+        ({"wall_minutes": 8}, 3 * 60),  # of which five have passed
+        ({"cpu_hours": 1}, 7 * 60),  # 1200 of 3600 s were spent on 2 trials: enough for 4 more, at 2 minutes each
+        ({"gpu_hours": 1}, 19 * 60),  # none was spent
+        ({"cpu_hours": 0.1}, -60),
+    ],
+)
+def test_what_is_left_goes_by_the_part_of_the_budget_that_ends_first(history, budget, left):
+    run = RunStarted(pid=1, host="h", at=NOON, budget={"trials": 12} | budget)
+    spent = TrialReported(number=2, rung=2, values={}, spent=Spent(cpu_seconds=1200.0))
+    record = fold([history[0], run, *history[2:], spent])
+    assert remaining_seconds(record, NOON + timedelta(minutes=5)) == pytest.approx(left)
+
+
 def test_before_the_first_trial_nothing_is_promised(history):
     record = fold(history[:2])
     assert remaining_seconds(record, NOON) is None
@@ -73,12 +100,14 @@ def test_a_line_for_each_start_and_end(history):
 
 
 def test_without_a_terminal_lines_go_to_stderr(history, capsys):
-    with Progress(lambda record: None, Console(file=io.StringIO())) as progress:
+    quiet = Console(file=io.StringIO())
+    with Progress(lambda record: 0.25, quiet, clock=lambda: NOON, stages=lambda: {2: "train"}) as progress:
         progress.show(fold(history[:3]))
         progress.show(fold(history))
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.count("\n") == 5
+    assert captured.err.count("\n") == 6
+    assert captured.err.splitlines()[-1].startswith("2/12 trials; hypervolume 0.250; at work: 1 train; phone queue 0;")
 
 
 def test_on_a_terminal_the_picture_is_drawn(history):
