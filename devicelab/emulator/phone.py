@@ -183,7 +183,8 @@ class Phone:
         return self.physics.health(self.clock.now())
 
     async def reached(self, when: When) -> None:
-        """Let the faults that are armed for *when* come."""
+        """Let the faults that are armed for *when* come; a benchmark that one of them ends goes no further."""
         for fault in self.faults.due(when):
             if self.on_fault:
                 await self.on_fault(fault)
+                await asyncio.sleep(0)

@@ -6,9 +6,12 @@ import emulated
 import pytest
 from contracts.networks import small_network
 
-from devicelab.benchmark_output import Invocation, OutputRefused, Refusal, parse
+from devicelab.android import BENCHMARK_PACKAGE
+from devicelab.benchmark_output import Invocation, OutputRefused, Refusal, is_over, parse
 from devicelab.config import SimulatedPhone
 from devicelab.emulator.benchmarktext import FlagError, Times, parse_flags
+from devicelab.emulator.mischief import Mischief
+from devicelab.emulator.server import Cable
 from devicelab.flatfile import parse as read_network
 from devicelab.graph import graph_of
 from devicelab.roofline import latency_ms
@@ -132,6 +135,17 @@ def test_spoilt_output_is_refused(fault):
     with pytest.raises(OutputRefused):
         parse(lines[1:], ASKED)
     assert phone.tricks == set()
+
+
+@pytest.mark.parametrize(("when", "figures"), [("start", 0), ("run", 1), ("read", 2)])
+def test_an_app_that_is_killed_says_nothing_more(when, figures):
+    phone = loaded_phone()
+    mischief = Mischief(phone, Cable(phone, 0))
+    asyncio.run(mischief.order("crash-app", when))
+    _, lines = app_lines(phone, f"'{ASKED.arguments()}'")
+    assert sum(line.startswith("count=") for line in lines) == figures
+    assert not any(is_over(line) for line in lines)
+    assert phone.processes.find(BENCHMARK_PACKAGE) == []
 
 
 def test_all_equal_times_are_printed_as_the_tool_does():
