@@ -127,8 +127,8 @@ class Bench(Shelf):
     Each network that it makes has a graph of its own.
     """
 
-    def __init__(self, folder: Path, speed: float, first: int) -> None:
-        self._numbers = itertools.count(first)
+    def __init__(self, folder: Path, speed: float) -> None:
+        self._numbers = itertools.count()
         self._making = threading.Lock()
         super().__init__(folder, speed)
         self.adb = Adb(find_toolbox().adb, self.ports[1])
@@ -179,7 +179,8 @@ class Neighbour(threading.Thread):
     def end(self) -> None:
         """Let it finish what is under way."""
         self._over.set()
-        self.join(LONGEST_SECONDS)
+        if self.is_alive():
+            self.join(LONGEST_SECONDS)
 
 
 class Case:
@@ -328,11 +329,11 @@ def main(
     rows = kept(keep)
     done = {(row.fault, row.when) for row in rows}
     with tempfile.TemporaryDirectory() as folder:
-        lab = Bench(Path(folder), speed, 100 * len(rows))
+        lab = Bench(Path(folder), speed)
         neighbour = Neighbour(lab)
         try:
             with lab.client("operator") as operator:
-                lab.await_phones(operator)
+                lab.await_phones(operator, len(lab.phones.serials))
                 lab.ask(VICTIM, lab.network())
                 neighbour.start()
                 print(HEAD, flush=True)

@@ -79,13 +79,13 @@ class Shelf:
         self.marks.append(mark_of(self.agent.pid))
         return self.agent
 
-    def await_phones(self, lab: LabClient) -> None:
-        """Wait until *lab* knows a phone.
+    def await_phones(self, lab: LabClient, count: int = 1) -> None:
+        """Wait until *lab* knows *count* phones.
 
         Raises:
             SystemExit: the agent has ended instead; its words.
         """
-        while not lab.get("/api/v1/devices"):
+        while len(lab.get("/api/v1/devices")) < count:
             if self.agent.poll() is not None:
                 raise SystemExit(self._said().decode())
             time.sleep(0.1)
