@@ -1,14 +1,18 @@
 """The process that owns TensorFlow: ONNX in, .tflite out. Nothing else of this project imports TensorFlow.
 
 The fast route: onnx2tf builds a Keras model in memory (no SavedModel, no files), one traced function of it is kept,
-and each quantization is one run of TensorFlow's converter on that function.
+and each quantization is one run of TensorFlow's converter on that function. All this happens once per graph, with
+numbered weights; what comes out is a template, and a network is its weights filled in (``fer_core.reuse``).
 """
 
 import contextlib
 import gc
+import json
 import math
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,10 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from fer_core.child import serve
 from fer_core.integer.ranges import INPUT_RANGE, USUAL_SHARE, LearnedRanges, grids_of, moments
+from fer_core.layout import channels_last
+from fer_core.reuse.constants import constants_of
+from fer_core.reuse.numbering import Weights
+from fer_core.reuse.template import Template
 from fer_core.specs import Quantization
 
 _SAME_GRID = {
@@ -38,19 +46,55 @@ _SAME_GRID = {
 }
 """Operators whose float inputs and output have one scale and zero point in LiteRT's specification."""
 
+_KEPT = 5
+"""Graphs whose templates are kept: every network once. A template takes about twice the bytes of its file."""
+
+PARITY = 1e-3
+"""Largest difference between the logits of a network and of its float32 file, relative to the largest one from 1 on.
+
+Float rounding makes 1e-5 (``docs/conversion.md``).
+"""
+
+type Probe = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""An image (1, side, side, 3) in [-1, 1] and the logits (1, classes) that the network has for it."""
+
+
+@dataclass(slots=True)
+class _Graph:
+    """What is kept of a graph: its templates by quantization, and its weights if they were numbered."""
+
+    numbered: Weights | None
+    templates: dict[str, Template] = field(default_factory=dict)
+
+
+_graphs: OrderedDict[str, _Graph] = OrderedDict()
 _built: dict[str, Any] = {}
 
 
-def build(onnx_model: bytes) -> None:
-    """Translate *onnx_model*, a serialised ONNX graph, and keep it for ``convert``; forgets the one before."""
+def has(digest: str, quantization: Quantization) -> bool:
+    """Return whether the graph *digest* can be converted to *quantization* without being built (again)."""
+    if digest in _graphs:
+        _graphs.move_to_end(digest)
+        return _built.get("digest") == digest or _form(quantization) in _graphs[digest].templates
+    return False
+
+
+def build(digest: str, onnx_model: bytes, numbered: Weights | None) -> None:
+    """Translate *onnx_model*, a serialised ONNX graph, and keep it for ``convert`` under the name *digest*.
+
+    With *numbered* weights in it the graph serves all weights, without it serves those that it has. The graph built
+    before is forgotten, its templates are not.
+    """
     _built.clear()
     tf_keras.backend.clear_session()
     gc.collect()
     with _scratch():
         Path("model.onnx").write_bytes(onnx_model)
+        Path("layout.json").write_text(json.dumps(channels_last(onnx_model)), encoding="utf-8")
         model = onnx2tf.convert(
             input_onnx_file_path="model.onnx",
             output_folder_path="unused",
+            param_replacement_file="layout.json",
             tflite_backend="tf_converter",
             disable_model_save=True,
             not_use_onnxsim=True,
@@ -58,9 +102,12 @@ def build(onnx_model: bytes) -> None:
             verbosity="error",
         )
     signature = [tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name) for tensor in model.inputs]
-    _built["model"] = model
     traced = tf.function(lambda images: model(images), input_signature=signature)  # noqa: PLW0108 - a Model is no function
-    _built["function"] = traced.get_concrete_function()
+    _built.update(model=model, function=traced.get_concrete_function(), digest=digest)
+    _graphs.setdefault(digest, _Graph(numbered))
+    _graphs.move_to_end(digest)
+    while len(_graphs) > _KEPT:
+        _graphs.popitem(last=False)
 
 
 @contextlib.contextmanager
@@ -74,24 +121,94 @@ def _scratch() -> Iterator[None]:
             tempfile.tempdir = None
 
 
-def convert(quantization: Quantization, calibration: NDArray[np.uint8]) -> bytes:
-    """Return the .tflite of the graph built last. *calibration* is (n, side, side, 3), used by ``"int8"`` alone."""
-    converter = _converter(quantization)
-    return _integer(converter, calibration) if quantization == "int8" else bytes(converter.convert())
+def convert(
+    digest: str, weights: Weights, probe: Probe, quantization: Quantization, calibration: NDArray[np.uint8]
+) -> bytes | None:
+    """Return the .tflite of the graph *digest* with *weights*; ``None`` if they have no places of their own in it.
+
+    *calibration* is (n, side, side, 3), used by ``"int8"`` alone.
+
+    Raises:
+        ValueError: before it was quantized, the file computes other logits than the network did for *probe*.
+    """
+    graph = _graphs[digest]
+    content = _with_weights(graph, weights, quantization, calibration[:1])
+    if content is None:
+        return None
+    whole = (
+        content if quantization in {"float32", "int8"} else _with_weights(graph, weights, "float32", calibration[:1])
+    )
+    if whole is None:
+        return None
+    _check_parity(whole, probe)
+    return _integer(content, calibration) if quantization == "int8" else content
 
 
-def _converter(quantization: Quantization) -> Any:  # noqa: ANN401 - TensorFlow has no types
+def _check_parity(content: bytes, probe: Probe) -> None:
+    """Refuse a float32 .tflite that does not return the logits of *probe*; logits that are not finite ask for none."""
+    image, expected = probe
+    interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    if not np.isfinite(expected).all():
+        return  # the network diverged: scoring says so
+    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else math.inf
+    if not difference <= PARITY * max(1.0, float(np.abs(expected).max())):  # so that NaN is refused too
+        raise ValueError(
+            f"the .tflite does not compute what the network computes: its logits differ by {difference:g}, "
+            f"the largest is {np.abs(expected).max():g}"
+        )
+
+
+def _with_weights(
+    graph: _Graph, weights: Weights, quantization: Quantization, image: NDArray[np.uint8]
+) -> bytes | None:
+    """Return the file of *graph* with *weights*: float, or of weights quantized; with ranges for an integer one."""
+    if graph.numbered is None:
+        return _converted(quantization, image)
+    form = _form(quantization)
+    if form not in graph.templates:
+        known = None
+        if form in {"float16", "dynamic_int8"}:
+            if _with_weights(graph, weights, "float32", image) is None:
+                return None
+            known = graph.templates["float32"]
+        content = _converted(quantization, image)
+        template = Template.of(content, tuple(constants_of(content)), graph.numbered, known)
+        if template is None:
+            return None
+        graph.templates[form] = template
+    return graph.templates[form].filled(weights)
+
+
+def _form(quantization: Quantization) -> str:
+    return "ranges" if quantization in {"int8", "int8_qat"} else quantization
+
+
+def _converted(quantization: Quantization, image: NDArray[np.uint8]) -> bytes:
+    """Return the graph built last as TensorFlow's converter writes it: for integers, as float32 with ranges.
+
+    The ranges are the extremes over the one *image*. TensorFlow's own calibration takes the extremes over all images,
+    too wide a range. It runs here for the graph alone; its ranges are replaced before the graph is quantized.
+    """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_built["function"]])
     if quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return converter
+    if _form(quantization) == "ranges":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+        converter.representative_dataset = lambda: _network_inputs(image)
+        converter._experimental_calibrate_only = True  # noqa: SLF001 - the only way to choose ranges
+    return bytes(converter.convert())
 
 
-def _integer(converter: Any, calibration: NDArray[np.uint8]) -> bytes:  # noqa: ANN401 - TensorFlow has no types
-    """Return the full-integer .tflite whose activation ranges are those of ``usual_range``."""
-    graph = _calibrated(converter, calibration[:1])
+def _integer(ready: bytes, calibration: NDArray[np.uint8]) -> bytes:
+    """Return the full-integer .tflite of *ready*, float32 with ranges; its ranges become those of ``usual_range``."""
+    graph = _opened(ready)
     tensors = graph.subgraphs[0].tensors
     ranged = [index for index, tensor in enumerate(tensors) if _has_one_range(tensor)]
     extremes = _observed(graph, ranged, calibration)[:, :, :2]
@@ -102,13 +219,18 @@ def _integer(converter: Any, calibration: NDArray[np.uint8]) -> bytes:  # noqa: 
     return _quantized(graph)
 
 
-def convert_learned(learned: LearnedRanges) -> bytes:
-    """Return the full-integer .tflite of the graph built last, with the ranges that it has *learned* in torch.
+def convert_learned(digest: str, weights: Weights, probe: Probe, learned: LearnedRanges) -> bytes | None:
+    """Return the full-integer .tflite of ``convert`` with the ranges that the network has *learned* in torch.
 
     Raises:
-        ValueError: a tensor has no learned range, a learned range no tensor, or LiteRT's quantizer chose another.
+        ValueError: as for ``convert``; a tensor has no learned range, a learned range no tensor, or LiteRT's quantizer
+            chose another.
     """
-    graph = _calibrated(_converter("int8"), learned.probes[:1])
+    ready = _with_weights(_graphs[digest], weights, "int8_qat", learned.probes[:1])
+    if ready is None:
+        return None
+    _check_parity(ready, probe)
+    graph = _opened(ready)
     tensors = graph.subgraphs[0].tensors
     ranged = [index for index, tensor in enumerate(tensors) if _has_one_range(tensor)]
     found = _observed(graph, ranged, learned.probes).swapaxes(0, 1)
@@ -132,7 +254,7 @@ def convert_learned(learned: LearnedRanges) -> bytes:
 
 def _check_scales(content: bytes, expected: dict[bytes, float]) -> None:
     """Refuse a .tflite in which a tensor of a name in *expected* has another scale than that."""
-    tensors = flatbuffer_utils.read_model_from_bytearray(bytearray(content)).subgraphs[0].tensors
+    tensors = _opened(content).subgraphs[0].tensors
     scales = {tensor.name: float(tensor.quantization.scale[0]) for tensor in tensors if tensor.name in expected}
     wrong = [name for name, scale in scales.items() if not math.isclose(scale, expected[name], rel_tol=1e-3)]
     if wrong:
@@ -143,17 +265,8 @@ def _check_scales(content: bytes, expected: dict[bytes, float]) -> None:
         )
 
 
-def _calibrated(converter: Any, image: NDArray[np.uint8]) -> Any:  # noqa: ANN401 - TensorFlow has no types
-    """Return the float graph, ready to be quantized: its activations have ranges, the extremes over the one *image*.
-
-    TensorFlow's own calibration takes the extremes over all images, too wide a range. It runs here for the graph alone;
-    the ranges that it noted are replaced before the graph is quantized.
-    """
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    converter.representative_dataset = lambda: _network_inputs(image)
-    converter._experimental_calibrate_only = True  # noqa: SLF001 - the only way to choose ranges
-    return flatbuffer_utils.read_model_from_bytearray(bytearray(converter.convert()))
+def _opened(content: bytes) -> Any:  # noqa: ANN401 - a generated flatbuffer class
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(content))
 
 
 def _quantized(graph: Any) -> bytes:  # noqa: ANN401 - a generated flatbuffer class
@@ -222,4 +335,4 @@ def _network_inputs(images: NDArray[np.uint8]) -> Iterator[list[NDArray[np.float
 
 
 if __name__ == "__main__":
-    serve({"build": build, "convert": convert, "convert_learned": convert_learned})
+    serve({"has": has, "build": build, "convert": convert, "convert_learned": convert_learned})

@@ -4,13 +4,14 @@ TensorFlow lives in the child alone. It takes seconds to import, cannot share a 
 first, and may crash on a graph that it does not like: all of that stays in ``fer_core.converter_process``.
 """
 
-import hashlib
+import copy
 import io
 import os
 import re
 import tempfile
 import threading
 import warnings
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,10 +27,15 @@ from fer_core.artifact import Artifact, sha256_of
 from fer_core.child import Child, ChildError
 from fer_core.errors import ConversionError
 from fer_core.integer.learned import learned_ranges
-from fer_core.models.exportable import exportable
+from fer_core.integer.ranges import LearnedRanges
+from fer_core.models.exportable import absorb_borders, absorb_gates, absorb_norms, exportable
+from fer_core.reuse.numbering import CAPACITY, Parts, Weights, numbers, put_together, take_apart
 from fer_core.specs import ArchitectureSpec, CompressionSpec, Quantization
 
 _OPSET = 17
+_SKIPPED = ["fuse_pad_into_pool"]
+"""LiteRT has no pooling that counts padding: onnx2tf turns one such pooling into nine operators, and computes something
+else where a feature map has 2 or 3 pixels a side."""
 _QUIET_CPU = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
 """The child needs no accelerator (it must not take memory from training) and prints nothing but errors."""
 
@@ -38,15 +44,15 @@ class Converter:
     """Turns networks into .tflite files in a child process that stays warm; a context manager.
 
     The child is started on entry and imports TensorFlow meanwhile. It is replaced when it dies or exceeds
-    *timeout* seconds for one call. The graph converted last is kept in it: converting one network to several
-    quantizations in a row builds the graph once. Threads may share a converter; calls run one after another.
+    *timeout* seconds for one call. Graphs are kept in it, the last few: other quantizations of a network and other
+    weights of its graph need none built. Threads may share a converter; calls run one after another.
     """
 
     def __init__(self, timeout: float = 300.0) -> None:
         self._child = Child("fer_core.converter_process", _QUIET_CPU)
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._built: tuple[int, str] | None = None
+        self._fixed: set[str] = set()  # graphs in which new weights cannot be filled in
 
     def __enter__(self) -> Self:
         self._child.start()
@@ -77,8 +83,9 @@ class Converter:
         do not look at it.
 
         Raises:
-            ConversionError: an operator cannot be converted, the child died or took too long; *model* has learned no
-                ranges, or they do not fit the tensors that LiteRT quantizes.
+            ConversionError: an operator cannot be converted, the child died or took too long; the float32 form of the
+                file computes other logits than *model*; *model* has learned no ranges, or they do not fit the tensors
+                that LiteRT quantizes.
         """
         integer = quantization in {"int8", "int8_qat"}
         expected = (len(calibration), input_size, input_size, 3)
@@ -87,25 +94,47 @@ class Converter:
                 f"calibration images have the shape {calibration.shape}; {quantization} export at {input_size} px "
                 f"needs (n, {input_size}, {input_size}, 3) with n >= 1"
             )
-        graph = onnx_bytes(model, input_size)
+        parts = take_apart(_exported(model, input_size, learned=quantization == "int8_qat"))
+        probe = _probe(model, input_size)
         images = np.ascontiguousarray(calibration if integer else calibration[:0])
         learned = learned_ranges(model, images) if quantization == "int8_qat" else None
         with self._lock:
             try:
-                self._build(graph)
-                if learned:
-                    return bytes(self._child.call("convert_learned", learned, timeout=self._timeout))
-                return bytes(self._child.call("convert", quantization, images, timeout=self._timeout))
+                return self._filled(parts, probe, quantization, images, learned)
             except ChildError as error:
                 hint = _operator_hint(self._child.log())
                 raise ConversionError(f"{quantization} export failed: {error}{hint}") from error
 
-    def _build(self, graph: bytes) -> None:
-        digest = hashlib.sha256(graph).hexdigest()
-        if self._child.pid is None or self._built != (self._child.starts, digest):
-            self._built = None
-            self._child.call("build", graph, timeout=self._timeout)
-            self._built = self._child.starts, digest
+    def _filled(
+        self,
+        parts: Parts,
+        probe: tuple[Weights, Weights],
+        quantization: Quantization,
+        images: NDArray[np.uint8],
+        learned: LearnedRanges | None,
+    ) -> bytes:
+        """Return the .tflite of *parts*: its graph is built with numbered weights, or with its own where that fails."""
+        own = sha256(parts.weights).hexdigest() + parts.digest
+        fixed = parts.digest in self._fixed or len(parts.weights) > CAPACITY
+        for name in (own,) if fixed else (parts.digest, own):
+            if not self._child.call("has", name, quantization, timeout=self._timeout):
+                numbered = numbers(parts.shapes) if name == parts.digest else None
+                graph = _simplified(put_together(parts, parts.weights if numbered is None else numbered))
+                self._child.call("build", name, graph, numbered, timeout=self._timeout)
+            method, asked = ("convert_learned", (learned,)) if learned else ("convert", (quantization, images))
+            content = self._child.call(method, name, parts.weights, probe, *asked, timeout=self._timeout)
+            if content is not None:
+                return bytes(content)
+            self._fixed.add(parts.digest)
+        raise AssertionError  # a graph with its own weights needs no places for others
+
+
+@torch.inference_mode()
+def _probe(model: nn.Module, input_size: int) -> tuple[Weights, Weights]:
+    """Return an image of noise, (1, side, side, 3), and the logits (1, classes) that *model* has for it."""
+    image = torch.rand(1, 3, input_size, input_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    logits = copy.deepcopy(model).cpu().eval()(image)
+    return image.permute(0, 2, 3, 1).contiguous().numpy(), logits.numpy()
 
 
 def onnx_bytes(model: nn.Module, input_size: int) -> bytes:
@@ -116,13 +145,21 @@ def onnx_bytes(model: nn.Module, input_size: int) -> bytes:
     Raises:
         ConversionError: torch cannot express an operator in ONNX, or the graph cannot be simplified.
     """
+    return _simplified(_exported(model, input_size, learned=False))
+
+
+def _exported(model: nn.Module, input_size: int, *, learned: bool) -> bytes:
+    """Return the ONNX graph as torch writes it; with each tensor that has a range where ranges were *learned*."""
+    rewritten = absorb_borders(absorb_gates(exportable(model, input_size)))
+    if not learned:
+        absorb_norms(rewritten)
     stream = io.BytesIO()
     example = torch.zeros(1, 3, input_size, input_size)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch announces its other exporter, which takes 15 times as long
             torch.onnx.export(
-                exportable(model, input_size),
+                rewritten,
                 (example,),
                 stream,  # type: ignore[arg-type]  # torch's annotation forgot streams, which it documents
                 dynamo=False,
@@ -130,7 +167,14 @@ def onnx_bytes(model: nn.Module, input_size: int) -> bytes:
                 input_names=["images"],
                 output_names=["logits"],
             )
-        simplified, same = onnxsim.simplify(onnx.load_from_string(stream.getvalue()))
+    except Exception as error:
+        raise ConversionError(f"torch to ONNX failed: {_first_line(error)}") from error
+    return stream.getvalue()
+
+
+def _simplified(graph: bytes) -> bytes:
+    try:
+        simplified, same = onnxsim.simplify(onnx.load_from_string(graph), skipped_optimizers=_SKIPPED)
     except Exception as error:
         raise ConversionError(f"torch to ONNX failed: {_first_line(error)}") from error
     if not same:

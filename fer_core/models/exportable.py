@@ -10,19 +10,25 @@ What is trained and what is exported compute the same numbers. The copy avoids f
 """
 
 import copy
+from typing import Any
 
 import torch
 from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.padding import pad_same_arg
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
+from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models.nasnet import CellStem1, FirstCell
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every torch user knows
 
 
 class _ReLU6Gate(nn.Module):
+    def __init__(self, shift: float = 3.0) -> None:
+        super().__init__()
+        self.shift = shift
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu6(x + 3.0) * (1.0 / 6.0)
+        return F.relu6(x + self.shift if self.shift else x) * (1.0 / 6.0)
 
 
 class _EdgePad(nn.Module):
@@ -59,6 +65,77 @@ def exportable(model: nn.Module, input_size: int) -> nn.Module:
         if isinstance(parent, (CellStem1, FirstCell)):
             _subsample(parent, sides[parent.path_2])
     return model.eval()
+
+
+class _SamePool(torch.autograd.Function):
+    """Max pooling that looks at no pixel outside: one operator in ONNX and in LiteRT, but not in torch."""
+
+    @staticmethod
+    def forward(_: object, x: Tensor, padding: tuple[int, ...], kernel: int, stride: int) -> Tensor:
+        return F.max_pool2d(F.pad(x, padding, value=float("-inf")), kernel, stride)
+
+    @staticmethod
+    def symbolic(graph: Any, x: object, _: object, kernel: tuple[int, int], stride: tuple[int, int]) -> object:  # noqa: ANN401 - torch has no types for it
+        """Return the node that torch.onnx writes for it."""
+        return graph.op("MaxPool", x, kernel_shape_i=kernel, strides_i=stride, auto_pad_s="SAME_UPPER")
+
+
+class _SameMaxPool(nn.Module):
+    def __init__(self, pad: nn.Module, pool: nn.Module) -> None:
+        super().__init__()
+        self.arguments = (pad.left, pad.right, pad.top, pad.bottom), pool.kernel_size, pool.stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled: Tensor = _SamePool.apply(x, *self.arguments)
+        return pooled
+
+
+def absorb_borders(model: nn.Module) -> nn.Module:
+    """Leave the border of each max pooling of *model*, which ``exportable`` made, to the pooling; return *model*.
+
+    It replaces up to four slices and two concatenations.
+    """
+    for parent in model.modules():
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Sequential) and len(child) and isinstance(child[0], _EdgePad):
+                setattr(parent, name, _SameMaxPool(child[0], child[1]))
+    return model
+
+
+def absorb_gates(model: nn.Module) -> nn.Module:
+    """Move the + 3 of each ReLU6 gate of *model*, which ``exportable`` made, into the bias before it; return *model*.
+
+    Converters do so anyway, in the same arithmetic. Done before, each constant of the file is one weight of the graph,
+    which new weights can replace (``fer_core.reuse``). So it is with ``absorb_norms``.
+    """
+    for module in model.modules():
+        if isinstance(module, SqueezeExcite) and isinstance(module.gate, _ReLU6Gate):
+            assert module.conv_expand.bias is not None  # noqa: S101 - for the type checker: timm gives it one
+            module.conv_expand.bias.data += module.gate.shift
+            module.gate = _ReLU6Gate(0.0)
+    return model
+
+
+@torch.no_grad()
+def absorb_norms(model: nn.Module) -> nn.Module:
+    """Move the batch norm behind NASNet's half-resolution paths into their convolutions; return *model*.
+
+    The norm follows a concatenation, so that no converter folds it: it stays as a MUL and an ADD.
+    """
+    for cell in model.modules():
+        if isinstance(cell, (CellStem1, FirstCell)) and isinstance(cell.final_path_bn, nn.BatchNorm2d):
+            norm = cell.final_path_bn
+            assert norm.running_mean is not None  # noqa: S101 - for the type checker: it keeps statistics
+            assert norm.running_var is not None  # noqa: S101 - the same
+            factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            shift = norm.bias - norm.running_mean * factor
+            start = 0
+            for conv in (cell.path_1, cell.path_2[-1]):
+                channels = slice(start, start := start + len(conv.weight))
+                conv.weight = nn.Parameter(conv.weight * factor[channels, None, None, None])
+                conv.bias = nn.Parameter(shift[channels])
+            cell.final_path_bn = nn.Identity()
+    return model
 
 
 def _input_sides(model: nn.Module, input_size: int) -> dict[nn.Module, int]:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from torch import nn
 
+import fer_core.export
 from fer_core import scoring
 from fer_core.artifact import sha256_of
 from fer_core.compression.quantized_training import train_quantized
@@ -18,7 +20,7 @@ from fer_core.errors import ConversionError, DataError, UnreadableModelError
 from fer_core.export import Converter, to_artifact
 from fer_core.integer.learned import fake_quantized
 from fer_core.models.build import build
-from fer_core.specs import ArchitectureSpec, CompressionSpec, TrainingSpec
+from fer_core.specs import ArchitectureName, ArchitectureSpec, CompressionSpec, TrainingSpec
 from fer_core.training import recalibrate
 
 pytestmark = pytest.mark.slow
@@ -70,10 +72,64 @@ def test_one_graph_serves_every_quantization(converter, images, tmp_path):
     assert sizes["float32"] > 1.9 * sizes["float16"] > 3.3 * sizes["dynamic_int8"]
 
 
+def lively(name, seed):
+    """A network whose batch norms are not the identity."""
+    model = build(ArchitectureSpec(name=name, input_size=SIDE), seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=generator)
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+            module.bias.data.normal_(0, 0.3, generator=generator)
+    return model.eval()
+
+
+@pytest.fixture
+def calls(converter, monkeypatch):
+    """The methods of the converter's process that are called."""
+    made, call = [], converter._child.call
+
+    def noted(method, *arguments, timeout):
+        made.append(method)
+        return call(method, *arguments, timeout=timeout)
+
+    monkeypatch.setattr(converter._child, "call", noted)
+    return made
+
+
+@pytest.mark.parametrize("name", get_args(ArchitectureName))
+def test_new_weights_of_a_known_graph_are_filled_in(converter, images, tmp_path, calls, name):
+    converter.convert(lively(name, 0), SIDE, "float32", images)
+    calls.clear()
+    model = lively(name, 1)
+    path = export(converter, model, "float32", images, tmp_path / "filled.tflite")
+    assert calls == ["has", "convert"], "nothing was built"
+    expected = logits_of(model, images)
+    assert np.abs(scoring.predict(path, images) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
 def test_nasnet_in_full_integers_does_not_abort_the_interpreter(converter, images, tmp_path):
-    model = build(ArchitectureSpec(name="nasnet_mobile", input_size=SIDE))
+    model = lively("nasnet_mobile", 2)
     path = export(converter, model, "int8", images, tmp_path / "nasnet.tflite")
     assert np.isfinite(scoring.predict(path, images[:2])).all()
+
+
+def test_a_file_that_was_filled_in_computes_what_one_built_for_its_weights_does(
+    converter, images, tmp_path, calls, monkeypatch
+):
+    name, path, found = "mobilenetv3_small_100", tmp_path / "model.tflite", {}
+    for quantization in ("float32", "float16", "dynamic_int8", "int8"):
+        converter.convert(lively(name, 0), SIDE, quantization, images)
+        calls.clear()
+        filled = scoring.predict(export(converter, lively(name, 1), quantization, images, path), images)
+        assert calls == ["has", "convert"]
+        found[quantization] = filled
+    monkeypatch.setattr("fer_core.export.CAPACITY", 0)  # as for a graph whose weights cannot be numbered
+    calls.clear()
+    for quantization, filled in found.items():
+        own = scoring.predict(export(converter, lively(name, 1), quantization, images, path), images)
+        assert np.array_equal(own, filled), quantization
+    assert calls.count("build") == 1
 
 
 def test_an_artifact_is_written_whole_and_scored_alike_every_time(converter, images, tmp_path):
@@ -103,7 +159,7 @@ def test_an_artifact_is_written_whole_and_scored_alike_every_time(converter, ima
 
 def test_the_same_network_gives_the_same_file(converter, images):
     once = converter.convert(small_network(), SIDE, "int8", images)
-    converter.convert(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 7)), SIDE, "float32", images)
+    converter.convert(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7)), SIDE, "float32", images)
     assert converter.convert(small_network(), SIDE, "int8", images) == once
 
 
@@ -140,6 +196,14 @@ def test_what_cannot_be_converted_says_why(converter, images):
         converter.convert(Unsupported(), SIDE, "float32", images)
     with pytest.raises(ConversionError, match="calibration images have the shape"):
         converter.convert(small_network(), SIDE, "int8", images[:, :32])
+
+
+@pytest.mark.parametrize("quantization", ["float32", "float16", "int8"])
+def test_a_file_that_computes_something_else_is_refused(converter, images, monkeypatch, quantization):
+    image, logits = fer_core.export._probe(small_network(), SIDE)
+    monkeypatch.setattr("fer_core.export._probe", lambda *_: (image, logits + 0.1))
+    with pytest.raises(ConversionError, match=r"its logits differ by 0\.1"):
+        converter.convert(small_network(), SIDE, quantization, images)
 
 
 def test_files_that_are_cut_or_no_classifier_are_refused(converter, images, tmp_path):

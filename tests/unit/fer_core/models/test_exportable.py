@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fer_core.models.build import build
-from fer_core.models.exportable import exportable
+from fer_core.models.exportable import absorb_gates, absorb_norms, exportable
 from fer_core.specs import ArchitectureName, ArchitectureSpec
 
 FORBIDDEN = {"Hardsigmoid", "Conv2dSame", "MaxPool2dSame", "AvgPool2dSame"}
@@ -35,6 +35,20 @@ def test_equal_to_the_original(name, size):
         expected, got = model(images), copy(images)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     assert not FORBIDDEN & {type(module).__name__ for module in copy.modules()}
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("mobilenetv3_small_100", 64), ("nasnet_mobile", 64), ("nasnet_mobile", 80)]
+)
+def test_what_convolutions_absorb_they_compute(name, size):
+    model = exportable(lively(name), size)
+    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.inference_mode():
+        expected = model(images)
+        got = absorb_norms(absorb_gates(model))(images)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    assert not any(getattr(module, "shift", 0.0) for module in model.modules())
+    assert not any("final_path_bn." in key for key in model.state_dict())
 
 
 def test_leaves_the_original_alone():
