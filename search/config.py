@@ -42,6 +42,7 @@ from search.budget import Budget, Limits
 from search.candidate import digest_of
 from search.errors import ConfigError
 from search.objectives import Constraint, ObjectiveName
+from search.proposing import SamplerConfig
 from search.toml import read_toml, validated
 
 DEFAULT_REFERENCE_LATENCY_MS = 1000.0
@@ -216,16 +217,6 @@ class SpaceConfig(Spec):
     def weights_of(self, architecture: ArchitectureName) -> str:
         """Return what *architecture* starts from: ``"none"``, ``"imagenet"`` or a path."""
         return self.weights if isinstance(self.weights, str) else self.weights.get(architecture, "none")
-
-
-class SamplerConfig(Spec):
-    """Who proposes candidates, after ``startup_trials`` that cover the space evenly.
-
-    ``"staged"`` is a plan instead (``search.staged``); it has as many trials as it needs, at most ``budget.trials``.
-    """
-
-    name: Literal["tpe", "nsga2", "random", "staged"] = "tpe"
-    startup_trials: Annotated[int, Field(ge=0)] = 10
 
 
 class EarlyStopping(Spec):

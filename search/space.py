@@ -22,6 +22,7 @@ from search.config import Range, Setting, SpaceConfig, StudyConfig
 __all__ = [
     "Drawn",
     "Given",
+    "Probe",
     "SpaceConfig",
     "Suggests",
     "asked",
@@ -166,7 +167,7 @@ def covering_design(config: StudyConfig) -> tuple[dict[str, Any], ...]:
     there are trials, one number from the middle of each (a Latin hypercube; McKay, Beckman & Conover,
     Technometrics 21 (1979) 239-245). Conditional keys stand only where they apply.
     """
-    probe = _Probe()
+    probe = Probe()
     suggest(probe, config)
     rng = np.random.default_rng(config.seed)
     trials = max((len(choices) for choices in probe.choices.values()), default=1)
@@ -181,7 +182,7 @@ def covering_design(config: StudyConfig) -> tuple[dict[str, Any], ...]:
 
 def choices_of(config: StudyConfig) -> tuple[dict[str, Sequence[Any]], tuple[str, ...]]:
     """Return every key that varies by choices with its choices, and the keys that vary over a range."""
-    probe = _Probe()
+    probe = Probe()
     suggest(probe, config)
     return probe.choices, tuple(probe.ranges)
 
@@ -209,7 +210,7 @@ def continuous(config: StudyConfig) -> tuple[str, ...]:
     return tuple(key for key, setting in settings.items() if math.isinf(_count(key, setting)))
 
 
-class _Probe:
+class Probe:
     """Records what is asked when every conditional key applies.
 
     It answers with ``"structured"`` or ``"int8_qat"`` where that is a choice, else with the last that is not none.
@@ -220,17 +221,20 @@ class _Probe:
         self.ranges: dict[str, Callable[[float], float]] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any], /) -> Any:  # noqa: ANN401 - Optuna's own type
+        """Return a choice with which the most keys apply."""
         self.choices[name] = choices
         asking = [choice for choice in choices if choice in {"structured", "int8_qat"}]
         return next((choice for choice in [*asking, *reversed(choices)] if choice != "none"), choices[0])
 
     def suggest_int(self, name: str, low: int, high: int, /, *, step: int = 1, log: bool = False) -> int:
+        """Return the lowest."""
         self.ranges[name] = partial(_int_at, low=low, high=high, step=step, log=log)
         return low
 
     def suggest_float(
         self, name: str, low: float, high: float, /, *, step: float | None = None, log: bool = False
     ) -> float:
+        """Return the lowest."""
         self.ranges[name] = partial(_float_at, low=low, high=high, step=step, log=log)
         return low
 

@@ -1,4 +1,4 @@
-"""The study: asks the sampler for candidates, and tells it how they ended. All of Optuna is in here.
+"""The study: asks the sampler for candidates, and tells it how they ended. With ``search.sampling``, all of Optuna.
 
 Optuna's study lives in memory. The truth is the ledger: whatever is asked, reported or told is
 recorded there first, and a new ``Study`` on the same ledger replays it to the same state.
@@ -25,22 +25,21 @@ failed      FAIL     the candidate's fault; samplers ignore it, the ledger has t
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from search.budget import Spent
 from search.candidate import Candidate
-from search.config import SamplerConfig, StudyConfig
+from search.config import StudyConfig
 from search.errors import Party, StudyError
 from search.ledger import Ledger
 from search.objectives import DIRECTIONS, ObjectiveName, Outcome
-from search.ranking import best_rows
 from search.record import Event, StudyRecord, TrialAsked, TrialReported, TrialTold
+from search.sampling import Told, gp_params, sampler_of, thinned
 from search.space import covering_design, suggest
 from search.staged import Staged
 
@@ -50,6 +49,8 @@ faster than the number of trials on the front: 14 s at 5,000. ``benchmarks/sugge
 hypervolume: -0.3 % +- 0.5 % (95 %, 20 seeds, 400 trials)."""
 ATTEMPTS = 20
 """How often the sampler is asked for a candidate that is new, before a known one is taken (the last half at random)."""
+GP_ATTEMPTS = 2
+"""How often of these a Gaussian process is asked, which takes seconds; then chance is."""
 
 NOTHING = Spent()
 """What was spent, where nobody counts."""
@@ -87,6 +88,7 @@ class Study:
         self._live: dict[int, Trial] = {}
         self._first: dict[str, int] = {}  # candidate digest -> the first trial of that candidate
         self._outcomes: dict[int, Outcome] = {}
+        self._told: list[Told] = []
         self._asked = 0
         self._dry = False  # nothing new to ask until something is told
         open_trials: dict[int, Question] = {}
@@ -196,19 +198,22 @@ class Study:
     def _ask_optuna(self, attempt: int) -> Trial:
         number = self._asked
         settings = self._config.sampler
-        if attempt >= ATTEMPTS // 2:
-            settings = settings.model_copy(update={"name": "random"})
-        seed = np.random.SeedSequence([self._config.seed, number, attempt]).generate_state(1)[0]
+        seed = int(np.random.SeedSequence([self._config.seed, number, attempt]).generate_state(1)[0])
         if attempt == 0 and number < len(self._design):
             return self._given(self._design[number])
-        self._optuna.sampler = _sampler(settings, int(seed))
+        if settings.name == "gp" and attempt < GP_ATTEMPTS:
+            running = [self._live[other].params for other in sorted(self._live)]
+            return self._given(gp_params(self._config, self._told, running, seed))
+        if attempt >= ATTEMPTS // 2:
+            settings = settings.model_copy(update={"name": "random"})
+        self._optuna.sampler = sampler_of(settings, seed)
         return self._optuna.ask()
 
     def _given(self, params: dict[str, Any]) -> Trial:
         """Return a new trial of Optuna's that answers with *params*; no sampler is asked, NSGA-II takes note."""
         name = self._config.sampler.name
         settings = self._config.sampler.model_copy(update={"name": "nsga2" if name == "nsga2" else "random"})
-        self._optuna.sampler = _sampler(settings, seed=0)
+        self._optuna.sampler = sampler_of(settings, seed=0)
         self._optuna.enqueue_trial(params)
         return self._optuna.ask()
 
@@ -242,6 +247,7 @@ class Study:
         """Tell Optuna; the ledger knows already."""
         trial = self._live.pop(number)
         self._outcomes[number] = outcome
+        self._told.append(Told(trial.params, outcome))
         self._dry = False
         for key, bound in self._config.constraints:
             if bound is not None:
@@ -285,36 +291,3 @@ class Study:
         blames: Party = "us" if len(finite) == len(outcome.values) else "candidate"
         told = {"state": "failed", "reason": reason, "values": finite, "blames": blames}
         return outcome.model_copy(update=told)
-
-
-def thinned(
-    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection], count: int, rng: np.random.Generator
-) -> list[FrozenTrial]:
-    """Return *count* of the finished *trials*, in their order: two fifths the best, the others drawn by *rng*.
-
-    The best are those of ``search.ranking``, feasible before infeasible. TPE compares good trials with all others: of
-    the good ones it needs the best, of the others only a fair sample, and its time grows faster than their number.
-    """
-    feasible = np.array([trial.state is TrialState.COMPLETE and _violation(trial) <= 0 for trial in trials])
-    signs = np.array([-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in directions])
-    rows = np.flatnonzero(feasible)
-    values = np.array([trials[row].values for row in rows]).reshape(len(rows), len(directions)) * signs
-    best = rows[best_rows(values, 2 * count // 5)]
-    others = np.setdiff1d(np.arange(len(trials)), best)
-    drawn = rng.choice(others, size=min(count - len(best), len(others)), replace=False)
-    return [trials[row] for row in np.sort(np.concatenate([best, drawn]))]
-
-
-def _violation(trial: FrozenTrial) -> float:
-    """Return by how much *trial* breaks its constraints, each relative to its bound; 0 for a feasible one."""
-    return float(sum(max(value, 0.0) for value in trial.constraints.values()))
-
-
-def _sampler(settings: SamplerConfig, seed: int) -> optuna.samplers.BaseSampler:
-    match settings.name:
-        case "tpe":  # multivariate: choices depend on each other
-            return optuna.samplers.TPESampler(n_startup_trials=settings.startup_trials, seed=seed, multivariate=True)
-        case "nsga2":
-            return optuna.samplers.NSGAIISampler(population_size=max(2, settings.startup_trials), seed=seed)
-        case _:  # "random"; a plan ("staged") asks no sampler
-            return optuna.samplers.RandomSampler(seed=seed)

@@ -39,6 +39,8 @@ MISTAKES = {
     "bad name": ('name = "demo"', 'name = "../x"', "name: string should match pattern"),
     "unknown objective": ('"gap"', '"bias"', "objectives[1]: unknown 'bias'; choose one of f1, gap, latency"),
     "no trial": ("trials = 12", "trials = 0", "budget.trials: input should be greater than or equal to 1, got 0"),
+    "unknown sampler": ("[constraints]", '[sampler]\nname = "gpp"\n[constraints]',
+                        "sampler.name: unknown 'gpp'; choose one of tpe, nsga2, gp, random, staged (did you mean"),
     "no patience": ("trials = 12", "stall = { trials = 0 }", "budget.stall.trials: input should be greater"),
     "no hours": ("trials = 12", "cpu_hours = 0", "budget.cpu_hours: input should be greater than 0, got 0"),
     "bound of 0": ("latency_ms = 120", "latency_ms = 0", "constraints: latency_ms = 0 is a bound that nothing"),

@@ -1,0 +1,19 @@
+"""Who proposes the candidates of a study, as study.toml says it; what a resumption may change."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fer_core.specs import Spec
+
+
+class SamplerConfig(Spec):
+    """Who proposes candidates, after ``startup_trials`` that cover the space evenly.
+
+    ``"tpe"``, ``"nsga2"``, ``"gp"`` and ``"random"`` are Optuna's (``search.sampling``): the first is right for most
+    studies; Gaussian processes learn most from few trials, in seconds for each; evolution needs hundreds. ``"staged"``
+    is a plan instead (``search.staged``); it has as many trials as it needs, at most ``budget.trials``.
+    """
+
+    name: Literal["tpe", "nsga2", "gp", "random", "staged"] = "tpe"
+    startup_trials: Annotated[int, Field(ge=0)] = 10
