@@ -1,4 +1,4 @@
-"""Early stopping on vectors: who is stopped, and how long a decision takes with 10,000 trials on a rung.
+"""Early stopping on vectors: the order on a rung, and how long a decision takes with 10,000 trials on it.
 
     python benchmarks/halving.py
 
@@ -15,7 +15,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from search.halving import among_best
+from search.halving import Halving, Progress, among_best
 
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats, int], bool]
@@ -25,7 +25,7 @@ LARGE, DECISIONS = 10_000, 200
 
 
 def ours(values: Floats, best: int) -> bool:
-    """The rule of ``search.halving``."""
+    """The order of ``search.halving``, of vectors without doubt: what it is sure of is less (compute_to_front.py)."""
     return among_best(values, len(values) - 1, best)
 
 
@@ -65,13 +65,18 @@ def stopped(rule: Rule) -> tuple[float, float, float]:
 
 
 def milliseconds(values: Floats) -> tuple[float, float]:
-    """Return the median and the 95th percentile of the CPU time of a decision about a row of *values*."""
-    times = []
-    for row in np.random.default_rng(0).permutation(len(values))[:DECISIONS]:
+    """Return the median and the 95th percentile of the CPU time of a decision on a rung that holds *values*."""
+    halving, times = Halving(grace=1, eta=ETA, evidence=len(values)), []
+    for number, vector in enumerate(values):
+        at = Progress(number, f"training {number}", "all", 1, 9, tuple(vector))
+        if number >= len(values) - DECISIONS:
+            halving.evidence = 1
         begun = time.process_time()
-        among_best(values, int(row), math.ceil(len(values) / ETA))
+        halving.goes_on(at)
         times.append(1e3 * (time.process_time() - begun))
-    return float(np.median(times)), float(np.quantile(times, 0.95))
+        if number % 2:
+            halving.ends(number, at.vector)
+    return float(np.median(times[-DECISIONS:])), float(np.quantile(times[-DECISIONS:], 0.95))
 
 
 def main() -> None:

@@ -25,8 +25,8 @@ from search.space import Given, suggest
 from search.stages import Workbench
 
 
-def candidates(config: StudyConfig) -> Iterator[Candidate]:
-    """Yield every candidate of the space of *config*; each of its keys is a list of choices or a single value."""
+def choices_of_all(config: StudyConfig) -> Iterator[dict[str, Any]]:
+    """Yield the choices of every candidate of the space of *config*; each key is a list of choices or one value."""
     space = config.space
     keys: dict[str, tuple[Any, ...]] = {
         "architecture": space.architecture,
@@ -38,7 +38,12 @@ def candidates(config: StudyConfig) -> Iterator[Candidate]:
         "threads": space.threads,
     }
     for answers in itertools.product(*keys.values()):
-        yield suggest(Given(dict(zip(keys, answers, strict=True))), config)
+        yield dict(zip(keys, answers, strict=True))
+
+
+def candidate_of(choices: dict[str, Any], config: StudyConfig) -> Candidate:
+    """Return the candidate that *choices* describe in the space of *config*."""
+    return suggest(Given(choices), config)
 
 
 def _choices(setting: object) -> tuple[Any, ...]:
@@ -66,8 +71,11 @@ class Timed:
         return self._known[key]
 
 
-def row(candidate: Candidate, bench: Workbench, timed: Timed) -> dict[str, Any]:
-    """Return the row of *candidate*: results, and the seconds of each stage were it the first to need it."""
+def row(choices: dict[str, Any], candidate: Candidate, bench: Workbench, timed: Timed) -> dict[str, Any]:
+    """Return the row of *candidate*: results, and the seconds of each stage were it the first to need it.
+
+    It is named by its *choices*: a digest changes when a candidate gets another field.
+    """
     shape = digest_of("draft", candidate.architecture, candidate.compression)
     training = digest_of(candidate.architecture, candidate.training)
     export = digest_of(training, candidate.compression)
@@ -79,7 +87,7 @@ def row(candidate: Candidate, bench: Workbench, timed: Timed) -> dict[str, Any]:
     artifact, export_seconds = timed(export, lambda: bench.export(candidate))
     card, score_seconds = timed(artifact.digest, lambda: bench.score(artifact))
     return {
-        "candidate": candidate.digest,
+        "choices": choices,
         "training": training,
         "export": export,
         "draft": shape,
@@ -108,18 +116,19 @@ def main() -> None:
     part, parts = map(int, arguments.part.split("/"))
     config = StudyConfig.load(arguments.study)
     table: Path = arguments.table
-    known = {json.loads(line)["candidate"] for line in table.read_text().splitlines()} if table.exists() else set()
-    everything = list(candidates(config))
-    trainings = list(dict.fromkeys(digest_of(one.architecture, one.training) for one in everything))
+    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
+    known = {candidate_of(json.loads(line)["choices"], config).digest for line in lines}
+    everything = [(choices, candidate_of(choices, config)) for choices in choices_of_all(config)]
+    trainings = list(dict.fromkeys(digest_of(one.architecture, one.training) for _, one in everything))
     mine = set(trainings[part::parts])
     arguments.work.mkdir(parents=True, exist_ok=True)
     lab = Lab(LabConfig.simulated(config.lab.simulated_devices, config.seed), arguments.work / f"lab-{part}.db")
     timed = Timed()
     with Workbench(config, arguments.work / "artifacts", arguments.work / ".cache", lab.measure) as bench:
-        for candidate in everything:
+        for choices, candidate in everything:
             if candidate.digest in known or digest_of(candidate.architecture, candidate.training) not in mine:
                 continue
-            line = json.dumps(row(candidate, bench, timed), separators=(",", ":"))
+            line = json.dumps(row(choices, candidate, bench, timed), separators=(",", ":"))
             with table.open("a", encoding="utf-8") as stream:
                 stream.write(f"{line}\n")
 

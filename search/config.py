@@ -222,13 +222,16 @@ class SpaceConfig(Spec):
 class EarlyStopping(Spec):
     """Multi-objective successive halving (``search.halving``): asynchronous, on validation F1 and latency.
 
-    At ``grace_epochs`` and every ``reduction_factor`` times as many, the best 1/``reduction_factor`` of the trials that
-    came so far go on.
+    From ``grace_epochs`` on, a trial is stopped that cannot get into the best 1/``reduction_factor`` of the trials that
+    came so far, nor on their front, even if it gains as much as any training has gained until its end. So nobody is
+    stopped before ``evidence`` trainings of the same population have ended; the chance that one more gains more than
+    those is 1 in ``evidence`` + 1.
     """
 
     kind: Literal["halving"] = "halving"
     grace_epochs: Annotated[int, Field(ge=1)] = 1
     reduction_factor: Annotated[int, Field(ge=2)] = 3
+    evidence: Annotated[int, Field(ge=1)] = 9
 
 
 class Reference(Spec):

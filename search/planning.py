@@ -16,7 +16,7 @@ import numpy as np
 from fer_core.specs import ArchitectureName, CompressionSpec, Population, Spec
 from search.budget import Budget
 from search.candidate import Candidate, digest_of
-from search.config import EarlyStopping, StudyConfig
+from search.config import StudyConfig
 from search.paces import TRAINED, Paces, gmacs
 from search.sketch import DOUBT, Sketch, sketch
 from search.space import Drawn, continuous, size, suggest
@@ -128,17 +128,6 @@ def feasible(one: Sketch, config: StudyConfig, factor: float = 1.0) -> bool:
     return all(bound is None or got[key] * factor <= bound for key, bound in config.constraints)
 
 
-def expected_epochs(epochs: int, stopping: EarlyStopping | None) -> float:
-    """Return how many of *epochs* a trial trains on average when each rung lets one in ``reduction_factor`` go on."""
-    if stopping is None:
-        return float(epochs)
-    total, share, begun, rung = 0.0, 1.0, 0, stopping.grace_epochs
-    while begun < epochs:
-        total += share * (min(rung, epochs) - begun)
-        begun, rung, share = rung, rung * stopping.reduction_factor, share / stopping.reduction_factor
-    return total
-
-
 class _Round:
     """As many candidates as the study has trials, and what they take together; what one computed is free for the next.
 
@@ -195,10 +184,9 @@ class _Round:
         export = self._paces.export[architecture.name]
         parts = {"export": self._once(export, "draft", digest_of(architecture, compression.of_graph))}
         if keeps:
-            epochs = expected_epochs(candidate.training.epochs, self._config.early_stopping)
             training = digest_of(architecture, candidate.training)
-            repair = epoch * compression.fine_tune_epochs * (epochs / candidate.training.epochs)
-            parts["training"] = self._once(epoch * epochs, "train", training)
+            repair = epoch * compression.fine_tune_epochs
+            parts["training"] = self._once(epoch * candidate.training.epochs, "train", training)
             parts["training"] += self._once(repair, "compress", training, digest_of(_plain(candidate)))
             if compression.qat_epochs:
                 rounded = QUANTIZED * epoch * compression.qat_epochs

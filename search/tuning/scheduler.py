@@ -6,8 +6,8 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.candidate import Candidate
-from search.halving import Halving, progress_at
-from search.objectives import ObjectiveName
+from search.halving import Halving, end_of, progress_at
+from search.objectives import ObjectiveName, Outcome
 from search.record import Report
 from search.tuning.searcher import halting
 
@@ -34,9 +34,13 @@ class HalvingScheduler(FIFOScheduler):  # type: ignore[misc] # Ray is untyped
         progress = progress_at(number, candidate, report.rung, known, self._objectives)
         return str(TrialScheduler.CONTINUE if self._halving.goes_on(progress) else TrialScheduler.STOP)
 
+    @halting
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401, ARG002
-        """Forget what was known of *trial*."""
-        self._known.pop(int(trial.config["number"]), None)
+        """Learn how *trial* ended, and forget what was known of it."""
+        number = int(trial.config["number"])
+        self._known.pop(number, None)
+        outcome = Outcome.model_validate_json(result["outcome"]) if "outcome" in result else None
+        self._halving.ends(number, end_of(outcome, self._objectives))
 
     def debug_string(self) -> str:
         """Return the name of the rule."""

@@ -137,9 +137,10 @@ def test_a_bug_stops_the_run_loudly_and_loses_nothing(folder: Path) -> None:
     _check_whole(folder)
 
 
-def test_early_stopping_on_vectors_stops_some_and_leaves_none_open(folder: Path) -> None:
+def test_early_stopping_stops_some_and_leaves_none_open(folder: Path) -> None:
     study = folder / "study.toml"
-    study.write_text(study.read_text() + "\n[early_stopping]\ngrace_epochs = 1\nreduction_factor = 2\n")
+    one = study.read_text().replace('objectives = ["f1", "latency"]', 'objectives = ["f1"]')
+    study.write_text(one + "\n[early_stopping]\nevidence = 1\nreduction_factor = 9\n")
     assert _run(folder) == (0, "reason: finished\n")
     trials = _record(folder).trials
     states = Counter(trial.state for trial in trials.values())
@@ -147,5 +148,5 @@ def test_early_stopping_on_vectors_stops_some_and_leaves_none_open(folder: Path)
     assert states["stopped"]
     assert states["complete"]
     stopped = [trial for trial in trials.values() if trial.state == "stopped"]
-    assert {trial.reports[-1].rung for trial in stopped} <= {1, 2}, "rungs of 4 epochs"
+    assert {trial.reports[-1].rung for trial in stopped} <= {1, 2, 3}, "rungs of 4 epochs"
     assert all(trial.outcome is not None and "early stopping at epoch" in trial.outcome.reason for trial in stopped)

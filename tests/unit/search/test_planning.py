@@ -14,11 +14,11 @@ from fer_core.specs import ArchitectureSpec, CompressionSpec, DeploymentSpec, Po
 from search import paces, plans
 from search.candidate import Candidate
 from search.cli import cli
-from search.config import EarlyStopping, StudyConfig
+from search.config import StudyConfig
 from search.folder import StudyFolder
 from search.ledger import Ledger
 from search.paces import Paces
-from search.planning import ROOFLINE, expected_epochs, plan
+from search.planning import ROOFLINE, plan
 from search.plans import learnt_from
 from search.record import Report
 from search.sketch import sketch
@@ -64,12 +64,6 @@ def test_a_sketch_follows_what_decides_latency_and_size() -> None:
     pruned = sketch(candidate(ratio=0.5))
     assert pruned.latency_ms < plain.latency_ms
     assert pruned.size_mb < plain.size_mb / 2
-
-
-def test_halving_trains_the_epochs_that_its_rungs_let_pass() -> None:
-    assert expected_epochs(30, None) == 30
-    assert expected_epochs(9, EarlyStopping(grace_epochs=1, reduction_factor=3)) == pytest.approx(1 + 2 / 3 + 6 / 9)
-    assert expected_epochs(2, EarlyStopping(grace_epochs=4, reduction_factor=3)) == 2
 
 
 def test_what_breaks_a_constraint_costs_no_training(config: StudyConfig, speeds: Paces) -> None:

@@ -184,7 +184,7 @@ def test_early_stopping_goes_by_the_reports_and_a_study_without_it_stops_nobody(
     with Ledger.open(studied.ledger_path) as ledger:
         record = ledger.record()
     candidate = record.trials[0].candidate
-    stopping = EarlyStopping(grace_epochs=1, reduction_factor=3)
+    stopping = EarlyStopping(evidence=1)
     on = record.model_copy(
         update={"config": record.config.model_copy(update={"early_stopping": stopping}), "trials": {}}
     )
@@ -198,6 +198,9 @@ def test_early_stopping_goes_by_the_reports_and_a_study_without_it_stops_nobody(
 
     assert decide(0, 0, latency_ms=10.0) == decide(1, 0, latency_ms=20.0) == TrialScheduler.CONTINUE
     assert decide(0, 1, val_f1=0.5) == TrialScheduler.CONTINUE
+    outcome = Outcome(state="complete", values={"f1": 0.5, "gap": 0.1, "latency": 10.0})
+    ended = SimpleNamespace(config={"number": 0, "candidate": candidate.model_dump_json()})
+    scheduler.on_trial_complete(None, ended, {"outcome": outcome.model_dump_json()})
     assert decide(1, 1, val_f1=0.4) == TrialScheduler.STOP
     off = record.model_copy(update={"config": record.config.model_copy(update={"early_stopping": None})})
     assert type(_scheduler(off)) is FIFOScheduler
