@@ -24,7 +24,7 @@ from fer_core.labels import EXPRESSIONS
 from fer_core.scores import Scorecard, Scores
 from fer_core.statistics import Counts, group_score, pack_counts, scores_from, subject_confusions, subject_groups
 
-_CHUNK = 512
+_CHUNK = 256
 """Images per message to the interpreter's process."""
 
 _interpreter = Child("fer_core.interpreter_process")
@@ -35,7 +35,7 @@ atexit.register(_interpreter.close)
 def predict(model_path: Path, images: Images, *, timeout: float = 120.0) -> NDArray[np.float32]:
     """Return the logits (n, 7) float32 of *images*, uint8 (n, side, side, 3) RGB, by the .tflite at *model_path*.
 
-    *timeout* is in seconds, for loading the file and again for every 512 images.
+    *timeout* is in seconds, for loading the file and again for every 256 images.
 
     Raises:
         UnreadableModelError: the file is missing, is no classifier of seven expressions, or ends its interpreter.

@@ -112,6 +112,9 @@ def test_nasnet_in_full_integers_does_not_abort_the_interpreter(converter, image
     model = lively("nasnet_mobile", 2)
     path = export(converter, model, "int8", images, tmp_path / "nasnet.tflite")
     assert np.isfinite(scoring.predict(path, images[:2])).all()
+    operators = [detail["op_name"] for detail in Interpreter(model_path=str(path))._get_ops_details()]
+    assert "MAX_POOL_2D" in operators
+    assert "TRANSPOSE" not in operators
 
 
 def test_a_file_that_was_filled_in_computes_what_one_built_for_its_weights_does(
