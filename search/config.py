@@ -42,7 +42,7 @@ from search.budget import Budget, Limits
 from search.candidate import digest_of
 from search.errors import ConfigError
 from search.objectives import Constraint, ObjectiveName
-from search.proposing import SamplerConfig
+from search.proposing import SamplerConfig, WarmStart
 from search.toml import read_toml, validated
 
 DEFAULT_REFERENCE_LATENCY_MS = 1000.0
@@ -294,6 +294,7 @@ class StudyConfig(Spec):
     budget: Budget = Budget()
     limits: Limits = Limits()
     sampler: SamplerConfig = SamplerConfig()
+    warm_start: WarmStart | None = None
     constraints: Constraint = Constraint()
     reference: Reference = Reference()
     early_stopping: EarlyStopping | None = None
@@ -349,7 +350,9 @@ class StudyConfig(Spec):
         teacher = {"teacher_weights": _weights_below(root, self.space.training.teacher_weights)}
         recipe = self.space.training.model_copy(update=teacher)
         space = self.space.model_copy(update={"weights": weights, "training": recipe})
-        return self.model_copy(update={"root": root, "data": data, "space": space, "lab": self.lab.below(root)})
+        warm = self.warm_start and WarmStart(study=root / self.warm_start.study)
+        parts = {"root": root, "data": data, "space": space, "lab": self.lab.below(root), "warm_start": warm}
+        return self.model_copy(update=parts)
 
     def check_paths(self, path: Path) -> None:
         """Refuse a study (read at *path*) that names a folder or file which is not there.

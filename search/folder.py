@@ -117,6 +117,11 @@ class StudyFolder:
         return found
 
     @property
+    def warm_start_path(self) -> Path:
+        """What was copied from another study when this one was opened (``search.warm_start``)."""
+        return self.path / "warm_start.json"
+
+    @property
     def latencies_path(self) -> Path:
         """What workers learn latencies from while a driver runs (``search.foresight``); the ledger has it all."""
         return self.path / "latencies.jsonl"

@@ -1,5 +1,6 @@
 """Who proposes the candidates of a study, as study.toml says it; what a resumption may change."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -17,3 +18,12 @@ class SamplerConfig(Spec):
 
     name: Literal["tpe", "nsga2", "gp", "random", "staged"] = "tpe"
     startup_trials: Annotated[int, Field(ge=0)] = 10
+
+
+class WarmStart(Spec):
+    """Another study of the same space whose trials the sampler knows from the beginning (``search.warm_start``).
+
+    ``study`` is its folder. What it knows is copied when this study is opened.
+    """
+
+    study: Path

@@ -21,6 +21,14 @@ class _Event(Spec):
     at: AwareDatetime | None = None  # when it was recorded; a ledger's clock says so
 
 
+class Inherited(Spec):
+    """What a study was opened with: how many trials of which other study, and the digest of their copy."""
+
+    study: str
+    trials: int
+    digest: str
+
+
 class StudyOpened(_Event):
     """The first event of every ledger. ``config`` is a ``StudyConfig`` in JSON, ``config_digest`` its meaning's."""
 
@@ -30,6 +38,7 @@ class StudyOpened(_Event):
     config_digest: str
     code_digest: str = ""
     version: str = ""
+    inherited: Inherited | None = None
 
 
 class RunStarted(_Event):

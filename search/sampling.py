@@ -56,24 +56,40 @@ def gp_params(config: StudyConfig, told: Sequence[Told], running: Sequence[Param
     """
     keys = distributions_of(config)
     known = [trial for trial in told if trial.outcome.state in {"complete", "infeasible"}]
-    directions = [StudyDirection[DIRECTIONS[name].upper()] for name in config.objectives]
-    finished = [
-        create_trial(values=values, params=_whole(trial.params, keys), distributions=keys, constraints=bounds)
-        for trial, values, bounds in zip(known, _values(known, config), _bounds(known, config), strict=True)
-    ]
-    if len(finished) > GP_LEARNS:
-        finished = thinned(finished, directions, GP_LEARNS, np.random.default_rng(seed))
+    finished = _finished(thinned_told(known, config, GP_LEARNS, np.random.default_rng(seed)), config)
     sampler = optuna.samplers.GPSampler(
         seed=seed, n_startup_trials=max(1, config.sampler.startup_trials), warn_independent_sampling=False
     )
     for name, count in GP_EFFORT.items():
         setattr(sampler, name, count)
-    scratch = optuna.create_study(directions=directions, sampler=sampler)
+    scratch = optuna.create_study(directions=_directions(config), sampler=sampler)
     scratch.add_trials(finished)
     scratch.add_trials(
         [create_trial(state=TrialState.RUNNING, params=_whole(one, keys), distributions=keys) for one in running]
     )
     return asked(config, scratch.ask(fixed_distributions=keys).params)
+
+
+def thinned_told(told: Sequence[Told], config: StudyConfig, count: int, rng: np.random.Generator) -> list[Told]:
+    """Return *count* of *told*, complete or infeasible all, as ``thinned`` does; all if they are no more."""
+    if len(told) <= count:
+        return list(told)
+    trials = _finished(told, config)
+    kept = {id(trial) for trial in thinned(trials, _directions(config), count, rng)}
+    return [one for one, trial in zip(told, trials, strict=True) if id(trial) in kept]
+
+
+def _directions(config: StudyConfig) -> list[StudyDirection]:
+    return [StudyDirection[DIRECTIONS[name].upper()] for name in config.objectives]
+
+
+def _finished(told: Sequence[Told], config: StudyConfig) -> list[FrozenTrial]:
+    """Return *told* as Optuna's trials, each with every key and every value."""
+    keys = distributions_of(config)
+    return [
+        create_trial(values=values, params=_whole(one.params, keys), distributions=keys, constraints=bounds)
+        for one, values, bounds in zip(told, _values(told, config), _bounds(told, config), strict=True)
+    ]
 
 
 def distributions_of(config: StudyConfig) -> dict[str, BaseDistribution]:

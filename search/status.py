@@ -62,6 +62,7 @@ def summary(
             for trial in record.running
         ],
         "implausible": [{**one.model_dump(mode="json"), "sentence": one.sentence} for one in suspects(record)],
+        "inherited": record.opened.inherited.model_dump() if record.opened.inherited else None,
         "config_digest": record.opened.config_digest,
     }
 
@@ -80,6 +81,9 @@ def as_text(found: dict[str, Any]) -> RenderableType:
     head.append(", ".join(f"{count} {state}" for state, count in found["trials"].items()) + ")")
     bounds = Budget.model_validate(found["budget"]).sentences(Spent.model_validate(found["spent"]))
     head.append(f"\nbudget: {', '.join(bounds)}")
+    if found["inherited"]:
+        known = found["inherited"]
+        head.append(f"\nknew from the beginning: {known['trials']} trials of {known['study']}, none of them below")
     if found["headline"]:
         head.append(f"\n{found['headline']}")
     elif found["hypervolume"] is not None:

@@ -25,7 +25,7 @@ failed      FAIL     the candidate's fault; samplers ignore it, the ledger has t
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +52,8 @@ ATTEMPTS = 20
 GP_ATTEMPTS = 2
 """How often of these a Gaussian process is asked, which takes seconds; then chance is."""
 
+PRIOR = "prior"
+"""Marks, in Optuna, a trial of another study."""
 NOTHING = Spent()
 """What was spent, where nobody counts."""
 
@@ -69,14 +71,19 @@ class Question(NamedTuple):
 class Study:
     """One study on its *ledger*, which is open for writing; what stands in the ledger is replayed first.
 
-    *hear* is told every event, those of before too.
+    *hear* is told every event, those of before too. *priors* are trials of another study that the sampler knows from
+    the beginning; none of them is a trial of this one.
 
     Raises:
         StudyError: the ledger's trials do not fit the space of *config*.
     """
 
     def __init__(
-        self, config: StudyConfig, ledger: Ledger, hear: Callable[[Event], None] = lambda _event: None
+        self,
+        config: StudyConfig,
+        ledger: Ledger,
+        hear: Callable[[Event], None] = lambda _event: None,
+        priors: Sequence[Told] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._config = config
@@ -92,6 +99,8 @@ class Study:
         self._asked = 0
         self._dry = False  # nothing new to ask until something is told
         open_trials: dict[int, Question] = {}
+        for prior in priors:
+            self._remember(prior)
         for event in ledger.events():
             hear(event)
             if isinstance(event, TrialAsked):
@@ -232,6 +241,14 @@ class Study:
             )
         self._enter(asked.number, trial, asked.candidate)
 
+    def _remember(self, prior: Told) -> None:
+        """Let the sampler know a trial that is not of this study."""
+        trial = self._given(dict(prior.params))
+        suggest(trial, self._config)
+        _ = trial.relative_params  # as in ``_enter``
+        trial.set_user_attr(PRIOR, value=True)
+        self._teach(trial, prior.outcome)
+
     def _enter(self, number: int, trial: Trial, candidate: Candidate) -> None:
         _ = trial.relative_params  # lazy in Optuna; NSGA-II gives the trial its generation here
         self._live[number] = trial
@@ -247,8 +264,14 @@ class Study:
         """Tell Optuna; the ledger knows already."""
         trial = self._live.pop(number)
         self._outcomes[number] = outcome
-        self._told.append(Told(trial.params, outcome))
         self._dry = False
+        self._teach(trial, outcome)
+        if self._config.sampler.name == "tpe":
+            self._forget()
+
+    def _teach(self, trial: Trial, outcome: Outcome) -> None:
+        """Tell Optuna, and whoever else proposes, how *trial* ended."""
+        self._told.append(Told(trial.params, outcome))
         for key, bound in self._config.constraints:
             if bound is not None:
                 trial.set_constraint(key, outcome.violations.get(key, 0.0) / bound)
@@ -260,11 +283,9 @@ class Study:
                 self._optuna.tell(trial, state=TrialState.PRUNED)
             case "failed":
                 self._optuna.tell(trial, state=TrialState.FAIL)
-        if self._config.sampler.name == "tpe":
-            self._forget()
 
     def _forget(self) -> None:
-        """Give Optuna a new study of ``KEPT`` trials when it has ``MOST``; every outcome stays in the ledger.
+        """Give Optuna a new study of ``KEPT`` trials when it has ``MOST``; priors go, outcomes stay in the ledger.
 
         What is kept follows from the history alone, so a study that is resumed keeps the same.
         """
@@ -273,7 +294,8 @@ class Study:
             return
         rng = np.random.default_rng([self._config.seed, len(self._outcomes)])
         smaller = optuna.create_study(directions=self._optuna.directions)
-        smaller.add_trials(thinned(finished, self._optuna.directions, KEPT, rng))
+        own = [trial for trial in finished if PRIOR not in trial.user_attrs]
+        smaller.add_trials(thinned(own, self._optuna.directions, KEPT, rng))
         self._optuna = smaller
         for number, trial in sorted(self._live.items()):
             self._live[number] = self._given(trial.params)

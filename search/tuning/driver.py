@@ -29,6 +29,7 @@ from search.ledger import Ledger, utc_now
 from search.overseer import read_note
 from search.provenance import code_digest, code_version
 from search.record import Event, RunEnded, RunStarted, StudyOpened, StudyRecord, fold
+from search.sampling import Told
 from search.spending import Account, Spending
 from search.study import Study
 from search.tuning.engine import Share, ray_running, share
@@ -37,6 +38,7 @@ from search.tuning.preparation import check_data
 from search.tuning.scheduler import HalvingScheduler
 from search.tuning.searcher import Halt, StudySearcher, Watch
 from search.tuning.worker import Task, Workshop, in_one_line, trainable
+from search.warm_start import inherit, inherited
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +52,9 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
     """Run the study in *folder* as ``search.tuning.run`` says; *workshop* sets workers up for its journeys."""
     config = folder.config
     check_lab(config)  # refused before the start
-    with Interruption() as interruption, _ledger(folder) as ledger:
+    with Interruption() as interruption, _ledger(folder) as (ledger, priors):
         account = Account(config)
-        study = Study(config, ledger, account.hear)
+        study = Study(config, ledger, account.hear, priors)
         audience = Audience(ledger, on_change)
         ledger.append(RunStarted(pid=os.getpid(), host=socket.gethostname(), budget=config.budget.model_dump()))
         ending = Ending(ledger, folder)
@@ -183,8 +185,11 @@ class Ending:
 
 
 @contextmanager
-def _ledger(folder: StudyFolder) -> Iterator[Ledger]:
-    """Open the study's ledger for writing: a new one, or one of a study with the same meaning and the same faces."""
+def _ledger(folder: StudyFolder) -> Iterator[tuple[Ledger, tuple[Told, ...]]]:
+    """Open the study's ledger for writing: a new one, or one of a study with the same meaning and the same faces.
+
+    With it comes what the study knows from another one.
+    """
     config = folder.config
     if not folder.ledger_path.exists():
         opened = StudyOpened(
@@ -193,9 +198,10 @@ def _ledger(folder: StudyFolder) -> Iterator[Ledger]:
             config_digest=config.digest,
             code_digest=code_digest("fer_core", "devicelab", "search"),
             version=code_version(),
+            inherited=inherit(folder),
         )
         with Ledger.create(folder.ledger_path, opened) as ledger:
-            yield ledger
+            yield ledger, inherited(folder, opened.inherited)
         return
     with Ledger.open(folder.ledger_path) as ledger:
         record = ledger.record()
@@ -205,7 +211,7 @@ def _ledger(folder: StudyFolder) -> Iterator[Ledger]:
                 "the study was opened; change them back (the budget may change), or start a study with another name"
             )
         check_data(record, config, folder.cache_path)
-        yield ledger
+        yield ledger, inherited(folder, record.opened.inherited)
 
 
 class Interruption:

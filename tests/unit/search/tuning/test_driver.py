@@ -76,7 +76,7 @@ def test_a_study_whose_meaning_changed_is_refused(studied: StudyFolder, monkeypa
     monkeypatch.setattr("search.tuning.driver.check_data", lambda *_: None)
     text = studied.config_path.read_text()
     studied.config_path.write_text(text.replace("trials = 12", "trials = 40"))
-    with _ledger(StudyFolder(studied.path)) as ledger:
+    with _ledger(StudyFolder(studied.path)) as (ledger, _):
         assert ledger.record().trials
     studied.config_path.write_text(text.replace("seed = 3", "seed = 4"))
     with pytest.raises(StudyError, match="changed since the study was opened"), _ledger(StudyFolder(studied.path)):
