@@ -90,7 +90,7 @@ class Cluster:
         opened = StudyOpened(name=config.name, config=config.model_dump(mode="json"), config_digest=config.digest)
         with TemporaryDirectory(dir=_memory()) as folder, Ledger.create(Path(folder) / "ledger.db", opened) as ledger:
             study = Study(config, ledger)
-            searcher = StudySearcher(study, self.in_flight, math.inf, clock=lambda: self.now)
+            searcher = StudySearcher(study, self.in_flight)
             stopping = config.early_stopping
             scheduler = (
                 HalvingScheduler(halving_of(stopping, study.record()), config.objectives)
