@@ -18,7 +18,6 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("fake_study.py")
 SECONDS = 120
-SOON = 20  # seconds; 3 on a machine that does nothing else
 
 
 @pytest.fixture
@@ -60,16 +59,15 @@ def _told(folder: Path) -> int:
         return -1
 
 
-def _kill_after(folder: Path, told: int, number: signal.Signals, *, group: bool = False) -> tuple[int, str, float]:
-    """Start the study, send *number* when *told* trials are told, and return how it ended and how long it took."""
+def _kill_after(folder: Path, told: int, number: signal.Signals, *, group: bool = False) -> tuple[int, str]:
+    """Start the study, send *number* when *told* trials are told, and return how it ended."""
     with _start(folder, "slow") as driver:
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline and driver.poll() is None and _told(folder) < told:
             time.sleep(0.1)
-        begun = time.monotonic()
         (os.killpg if group else os.kill)(driver.pid, number)
         said, _ = driver.communicate(timeout=SECONDS)
-    return driver.returncode, said, time.monotonic() - begun
+    return driver.returncode, said
 
 
 def _check_whole(folder: Path, trials: int = 12) -> None:
@@ -85,14 +83,13 @@ def _check_whole(folder: Path, trials: int = 12) -> None:
 
 
 def test_a_study_survives_ctrl_c_and_a_kill(folder: Path) -> None:
-    code, said, seconds = _kill_after(folder, 2, signal.SIGINT, group=True)  # as a terminal sends it
+    code, said = _kill_after(folder, 2, signal.SIGINT, group=True)  # as a terminal sends it
     assert (code, said) == (0, "reason: interrupted\n")
-    assert seconds < SOON
     first = _record(folder)
     assert first.runs[-1].reason == "interrupted"
     assert first.running, "the trials that were running stay open"
 
-    code, _, _ = _kill_after(folder, 5, signal.SIGKILL)
+    code, _ = _kill_after(folder, 5, signal.SIGKILL)
     assert code == -signal.SIGKILL
     second = _record(folder)
     assert second.runs[-1].ended_at is None
@@ -109,11 +106,11 @@ def test_a_study_survives_ctrl_c_and_a_kill(folder: Path) -> None:
 
 @pytest.mark.parametrize("told", [0, 1])  # while Ray starts, and while trials run
 def test_sigterm_is_an_interruption_too(folder: Path, told: int) -> None:
-    code, said, seconds = _kill_after(folder, told, signal.SIGTERM)
+    code, said = _kill_after(folder, told, signal.SIGTERM)
     assert code == 0
     assert said.endswith("reason: interrupted\n")
-    assert seconds < SOON
     assert _record(folder).runs[-1].reason == "interrupted"
+    assert _told(folder) < 12, "it did not wait for the end of the study"
     assert not (folder / "ray.json").exists()
 
 
