@@ -115,6 +115,7 @@ class Ledger:
         self._clock = clock
         self._database = database
         self._lock = lock
+        self._read: list[Event] = []
 
     @classmethod
     def create(cls, path: Path, opened: StudyOpened, *, clock: Clock = utc_now) -> Self:
@@ -180,9 +181,10 @@ class Ledger:
         """
         with _told_as_ledger_errors(self.path):
             rows = self._database.execute(
-                "SELECT seq, at, kind, payload FROM events WHERE seq > ? ORDER BY seq", (since,)
+                "SELECT seq, at, kind, payload FROM events WHERE seq > ? ORDER BY seq", (len(self._read),)
             ).fetchall()
-        return [_event(self.path, *row) for row in rows]
+        self._read += [_event(self.path, *row) for row in rows]  # what is written never changes: read once
+        return self._read[since:]
 
     def record(self) -> StudyRecord:
         """Return what all events add up to.

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.budget import Spent
 from search.candidate import Candidate
@@ -38,6 +38,7 @@ from search.config import StudyConfig
 from search.errors import Party, StudyError
 from search.ledger import Ledger
 from search.objectives import DIRECTIONS, ObjectiveName, Outcome
+from search.recalled import Recalled
 from search.record import Event, StudyRecord, TrialAsked, TrialReported, TrialTold
 from search.sampling import Told, gp_params, sampler_of, thinned
 from search.space import covering_design, suggest
@@ -59,6 +60,13 @@ NOTHING = Spent()
 
 WORST: dict[ObjectiveName, float] = {"f1": 0.0, "gap": 1.0, "latency": math.inf}
 """What Optuna is told where an infeasible trial has no value; no sampler compares it, no ledger holds it."""
+
+
+LEARNT = (TrialState.COMPLETE, TrialState.PRUNED)
+"""The states, in Optuna, of what a sampler learns from."""
+
+type Past = dict[int, Recalled | FrozenTrial]
+"""What Optuna would know, without it: trials in its order, those of before (below 0) and those of the ledger."""
 
 
 class Question(NamedTuple):
@@ -101,14 +109,21 @@ class Study:
         open_trials: dict[int, Question] = {}
         for prior in priors:
             self._remember(prior)
+        recall = config.sampler.name != "nsga2"  # NSGA-II gives a trial its generation when it is asked
+        past: Past = {-1 - place: trial for place, trial in enumerate(self._optuna.get_trials()) if recall}
         for event in ledger.events():
             hear(event)
             if isinstance(event, TrialAsked):
-                self._replay(event)
+                self._replay(event, past if recall else None)
                 open_trials[event.number] = Question(event.number, event.candidate)
             elif isinstance(event, TrialTold):
-                self._absorb(event.number, event.outcome)
+                if recall:
+                    past = self._recalled(past, event.number, event.outcome)
+                else:
+                    self._absorb(event.number, event.outcome)
                 del open_trials[event.number]
+        if recall:
+            self._take_up(past)
         self._reopened = deque(open_trials[number] for number in sorted(open_trials))
 
     @property
@@ -230,16 +245,66 @@ class Study:
         trial = self._given(params)
         return trial, suggest(trial, self._config)
 
-    def _replay(self, asked: TrialAsked) -> None:
+    def _replay(self, asked: TrialAsked, past: Past | None) -> None:
+        """Hand *asked* out as the ledger tells: to *past* if there is one, else to Optuna, which takes longer."""
         if asked.number != self._asked:
             raise StudyError(f"the ledger hands out trial {asked.number} where trial {self._asked} is due")
-        trial = self._given(asked.params)
-        if suggest(trial, self._config) != asked.candidate:
+        trial = self._given(asked.params) if past is None else Recalled(asked.params)
+        try:
+            fits = suggest(trial, self._config) == asked.candidate
+        except KeyError:
+            fits = False
+        if not fits:
             raise StudyError(
                 f"trial {asked.number} of the ledger does not fit the space in study.toml; "
                 "the space of a study never changes: start a study with another name"
             )
-        self._enter(asked.number, trial, asked.candidate)
+        if isinstance(trial, Trial):
+            self._enter(asked.number, trial, asked.candidate)
+        elif past is not None:
+            past[asked.number] = trial
+            self._first.setdefault(asked.candidate.digest, asked.number)
+            self._asked = asked.number + 1
+
+    def _recalled(self, past: Past, number: int, outcome: Outcome) -> Past:
+        """Return *past* after trial *number* was told: what ``_absorb`` would leave in Optuna, in the same order."""
+        asked = past[number]
+        if isinstance(asked, FrozenTrial):
+            raise StudyError(f"the ledger tells trial {number} twice")
+        self._outcomes[number] = outcome
+        self._told.append(Told(asked.asked, outcome))
+        if self._config.sampler.name != "tpe" or outcome.state == "failed":  # nobody learns from it by Optuna
+            del past[number]
+        else:
+            past[number] = self._frozen(number, asked, outcome)
+        finished = [one for one in past.values() if isinstance(one, FrozenTrial) and one.state in LEARNT]
+        kept = self._kept(finished) if self._config.sampler.name == "tpe" else None
+        if kept is None:
+            return past
+        waiting = {other: one for other, one in sorted(past.items()) if isinstance(one, Recalled)}
+        return {trial.number: trial for trial in kept} | waiting
+
+    def _frozen(self, number: int, asked: Recalled, outcome: Outcome) -> FrozenTrial:
+        state, values = self._ending(outcome)
+        trial = optuna.trial.create_trial(
+            state=state,
+            values=values,
+            params=asked.asked,
+            distributions=asked.distributions,
+            constraints=self._broken(outcome),
+        )
+        trial.number = number
+        return trial
+
+    def _take_up(self, past: Past) -> None:
+        """Give Optuna what is left of the *past*, priors among it."""
+        self._optuna = optuna.create_study(directions=self._optuna.directions)
+        for number, trial in past.items():
+            if isinstance(trial, FrozenTrial):
+                self._optuna.add_trial(trial)
+            else:
+                self._live[number] = self._given(trial.asked)
+                suggest(self._live[number], self._config)
 
     def _remember(self, prior: Told) -> None:
         """Let the sampler know a trial that is not of this study."""
@@ -272,34 +337,49 @@ class Study:
     def _teach(self, trial: Trial, outcome: Outcome) -> None:
         """Tell Optuna, and whoever else proposes, how *trial* ended."""
         self._told.append(Told(trial.params, outcome))
-        for key, bound in self._config.constraints:
-            if bound is not None:
-                trial.set_constraint(key, outcome.violations.get(key, 0.0) / bound)
-        match outcome.state:
-            case "complete" | "infeasible":
-                values = [outcome.values.get(name, WORST[name]) for name in self._config.objectives]
-                self._optuna.tell(trial, values)
-            case "stopped":
-                self._optuna.tell(trial, state=TrialState.PRUNED)
-            case "failed":
-                self._optuna.tell(trial, state=TrialState.FAIL)
+        for key, value in self._broken(outcome).items():
+            trial.set_constraint(key, value)
+        state, values = self._ending(outcome)
+        self._optuna.tell(trial, values, state=state)
 
     def _forget(self) -> None:
         """Give Optuna a new study of ``KEPT`` trials when it has ``MOST``; priors go, outcomes stay in the ledger.
 
         What is kept follows from the history alone, so a study that is resumed keeps the same.
         """
-        finished = self._optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        if len(finished) < MOST or self._config.sampler.startup_trials > KEPT:  # TPE counts what it has
+        kept = self._kept(self._optuna.get_trials(deepcopy=False, states=LEARNT))
+        if kept is None:
             return
-        rng = np.random.default_rng([self._config.seed, len(self._outcomes)])
         smaller = optuna.create_study(directions=self._optuna.directions)
-        own = [trial for trial in finished if PRIOR not in trial.user_attrs]
-        smaller.add_trials(thinned(own, self._optuna.directions, KEPT, rng))
+        smaller.add_trials(kept)
         self._optuna = smaller
         for number, trial in sorted(self._live.items()):
             self._live[number] = self._given(trial.params)
             suggest(self._live[number], self._config)
+
+    def _kept(self, finished: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:
+        """Return those of *finished* that TPE goes on with, ``None`` for all of them."""
+        if len(finished) < MOST or self._config.sampler.startup_trials > KEPT:  # TPE counts what it has
+            return None
+        rng = np.random.default_rng([self._config.seed, len(self._outcomes)])
+        own = [trial for trial in finished if PRIOR not in trial.user_attrs]
+        return thinned(own, self._optuna.directions, KEPT, rng)
+
+    def _broken(self, outcome: Outcome) -> dict[str, float]:
+        """Return by how much *outcome* breaks each constraint, relative to its bound."""
+        bounds = {key: bound for key, bound in self._config.constraints if bound is not None}
+        return {key: outcome.violations.get(key, 0.0) / bound for key, bound in bounds.items()}
+
+    def _ending(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
+        """Return the state and the values by which Optuna knows *outcome*; see the module."""
+        match outcome.state:
+            case "complete" | "infeasible":
+                values = [outcome.values.get(name, WORST[name]) for name in self._config.objectives]
+                return TrialState.COMPLETE, values
+            case "stopped":
+                return TrialState.PRUNED, None
+            case "failed":
+                return TrialState.FAIL, None
 
     def _checked(self, outcome: Outcome) -> Outcome:
         if outcome.state != "complete":

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from ray import tune
 from ray.tune.execution.tune_controller import TuneController
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from devicelab.errors import DeviceLabError
 from fer_core.errors import FerError
@@ -35,7 +35,7 @@ from search.study import Study
 from search.tuning.engine import Share, ray_running, share
 from search.tuning.latency import check_lab, lab_open
 from search.tuning.preparation import check_data
-from search.tuning.scheduler import HalvingScheduler
+from search.tuning.scheduler import HalvingScheduler, InOrder
 from search.tuning.searcher import Halt, StudySearcher, Watch
 from search.tuning.worker import Task, Workshop, in_one_line, trainable
 from search.warm_start import inherit, inherited
@@ -70,14 +70,14 @@ def drive(folder: StudyFolder, workshop: Workshop, *, on_change: OnChange | None
 def _tune(study: Study, folder: StudyFolder, workshop: Workshop, account: Account, around: "Around") -> None:
     """Let Tune run the study's open trials; *around* is told why it ended."""
     audience, interruption, ending = around
-    config = folder.config
+    config, record = folder.config, study.record()
     searcher = StudySearcher(
         study,
         config.budget.concurrency,
         account.spent,
         note_of=lambda number: read_note(folder.notes_path / str(number)),
-        learn=Notebook(folder.latencies_path, study.record()).add,
-        proven=any(trial.state not in {"running", "failed"} for trial in study.record().trials.values()),
+        learn=Notebook(folder.latencies_path, record).add,
+        proven=any(trial.state not in {"running", "failed"} for trial in record.trials.values()),
     )
     watch = Watch(lambda: interruption.came, audience.look, searcher.died)
     with ray_running(folder.path / "ray.json") as temporary:
@@ -89,7 +89,7 @@ def _tune(study: Study, folder: StudyFolder, workshop: Workshop, account: Accoun
                 trainable(Task(config, folder.path, lab, each), workshop),
                 name=folder.path.name,
                 search_alg=searcher,
-                scheduler=_scheduler(study.record()),
+                scheduler=_scheduler(record),
                 num_samples=-1,
                 resources_per_trial=_resources(each),
                 reuse_actors=True,
@@ -121,7 +121,7 @@ def _state_saved_once() -> AbstractContextManager[object]:
 def _scheduler(record: StudyRecord) -> TrialScheduler:
     stopping = record.config.early_stopping
     if stopping is None:
-        return FIFOScheduler()
+        return InOrder()
     return HalvingScheduler(halving_of(stopping, record), record.config.objectives)
 
 

@@ -1,8 +1,9 @@
-"""Multi-objective successive halving as a scheduler of Tune; the decisions are made in ``search.halving``."""
+"""What Tune asks about the order of trials and about stopping them; who stops is decided in ``search.halving``."""
 
 from collections import defaultdict
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.candidate import Candidate
@@ -12,7 +13,16 @@ from search.record import Report
 from search.tuning.searcher import halting
 
 
-class HalvingScheduler(FIFOScheduler):  # type: ignore[misc] # Ray is untyped
+class InOrder(FIFOScheduler):  # type: ignore[misc] # Ray is untyped
+    """Starts trials in their order, whatever the number of those that ended: Tune's own looks at all of them, twice."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401 - Ray is untyped
+        """Return the trial to start next, ``None`` if all that live are running."""
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
+        return min(waiting, key=lambda trial: int(trial.config["number"]), default=None)
+
+
+class HalvingScheduler(InOrder):
     """Starts trials in their order, and stops those that *halving* does not let go on from a rung."""
 
     def __init__(self, halving: Halving, objectives: tuple[ObjectiveName, ...]) -> None:

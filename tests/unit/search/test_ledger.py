@@ -62,6 +62,16 @@ def test_events_come_back_as_they_went_in(path):
         assert ledger.events(since=3) == events[3:]
 
 
+def test_a_reader_sees_what_came_after_it_looked(path, ledger):
+    with Ledger.open(path, readonly=True) as reader:
+        assert len(reader.events()) == 1
+        ledger.append(asked(0))
+        assert [event.kind for event in reader.events(since=1)] == ["trial-asked"]
+        assert not reader.events(since=2)
+        assert list(reader.record().trials) == [0]
+        assert len(reader.events()) == 2
+
+
 commands = st.lists(st.tuples(st.sampled_from(["ask", "report", "tell"]), st.integers(0, 3)), max_size=30)
 
 

@@ -143,6 +143,32 @@ def test_a_study_that_forgets_asks_what_it_would_have_asked_after_a_death_too(
     assert walk(tmp_path / "rough.db", 3) == smooth
 
 
+def test_a_resumed_study_learns_from_the_same_trials_in_the_same_order(
+    config: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.study.KEPT", 8)
+    monkeypatch.setattr("search.study.MOST", 11)
+    config = _with(config, startup=4, trials=30)
+
+    def known(study: Study) -> list[tuple[object, ...]]:
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        trials = study._optuna.get_trials(deepcopy=False, states=states)
+        return [(t.state, t.values, t.params, t.distributions, t.constraints) for t in trials]
+
+    rng = np.random.default_rng(1)
+    with _study(config, tmp_path / "l.db") as study:
+        running: list[Question] = []
+        for _ in range(24):  # three at a time, which end in any order
+            while len(running) < 3 and (question := study.ask()) is not None:
+                running.append(question)
+            question = running.pop(int(rng.integers(len(running))))
+            study.tell(question.number, _judge(question))
+        before = known(study)
+    with _study(config, tmp_path / "l.db") as study:
+        assert known(study) == before
+    assert {row[0] for row in before} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING}
+
+
 def test_what_is_kept_are_the_best_and_a_fair_sample_of_the_others() -> None:
     rng = np.random.default_rng(0)
     trials = [

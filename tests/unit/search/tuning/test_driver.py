@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType, SimpleNamespace
 
 import pytest
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from devicelab.errors import DeviceError
 from search.budget import Stall
@@ -21,7 +21,7 @@ from search.record import Report, RunEnded, StudyRecord, TrialTold
 from search.tuning.driver import Audience, Ending, Interruption, _ledger, _scheduler, drive
 from search.tuning.engine import Share, ray_running
 from search.tuning.preparation import check_data
-from search.tuning.scheduler import HalvingScheduler
+from search.tuning.scheduler import HalvingScheduler, InOrder
 from search.tuning.searcher import Halt
 from search.tuning.worker import in_one_line, portable
 
@@ -203,7 +203,16 @@ def test_early_stopping_goes_by_the_reports_and_a_study_without_it_stops_nobody(
     scheduler.on_trial_complete(None, ended, {"outcome": outcome.model_dump_json()})
     assert decide(1, 1, val_f1=0.4) == TrialScheduler.STOP
     off = record.model_copy(update={"config": record.config.model_copy(update={"early_stopping": None})})
-    assert type(_scheduler(off)) is FIFOScheduler
+    assert type(_scheduler(off)) is InOrder
+
+
+def test_trials_start_in_their_order_and_those_that_ended_are_not_looked_at() -> None:
+    states = {4: "PENDING", 2: "RUNNING", 3: "PENDING"}
+    live = {number: SimpleNamespace(status=state, config={"number": number}) for number, state in states.items()}
+    controller = SimpleNamespace(get_live_trials=lambda: live.values())  # noqa: PLW0108 - live changes; no other question is answered
+    assert InOrder().choose_trial_to_run(controller) is live[3]
+    live = {2: live[2]}
+    assert InOrder().choose_trial_to_run(controller) is None
 
 
 def test_a_ray_that_is_not_there_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
