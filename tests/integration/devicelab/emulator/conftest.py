@@ -45,7 +45,7 @@ class Adb:
             text=True,
         )
 
-    def await_(self, condition, seconds=20):
+    def await_(self, condition, seconds=40):
         limit = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < limit, "waited in vain"
@@ -64,9 +64,17 @@ class Plugged:
         self.udid = emulator.udids[0]
 
     def connect(self):
+        """Connect; anew where adb answered by a connection that was just going down."""
+        self.adb.await_(self._connects)
+
+    def _connects(self):
         self.adb.run("disconnect", self.udid)
-        assert f"connected to {self.udid}" in self.adb.run("connect", self.udid).stdout
-        self.adb.await_(lambda: self.state() == "device")
+        if f"connected to {self.udid}" not in self.adb.run("connect", self.udid).stdout:
+            return False
+        limit = time.monotonic() + 5
+        while self.state() != "device" and time.monotonic() < limit:
+            time.sleep(0.05)
+        return self.state() == "device"
 
     def state(self):
         lines = self.adb.run("devices").stdout.splitlines()
