@@ -1,0 +1,107 @@
+"""How long does it take until a resumed study can hand out its next trial? (E3).
+
+    python benchmarks/resume.py --trials 10000
+
+A ledger of so many trials is made with random proposals. Then it is opened as ``fer-search resume`` opens it, without
+the start of Ray: read, folded, and made into a Study that is asked for one trial more. Arms, each on its own copy: TPE,
+which is told what it would know (``search.recalled``), and NSGA-II, which is replayed through Optuna: the baseline, as
+every sampler once was. The goal: 5 s for 10,000 trials with TPE.
+"""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import click
+from rich.progress import track
+
+from fer_core.specs import ArchitectureName
+from search.candidate import Candidate
+from search.config import StudyConfig
+from search.ledger import Ledger
+from search.objectives import Outcome
+from search.record import StudyOpened
+from search.study import Study
+
+GOAL_SECONDS = 5.0
+GOAL_TRIALS = 10_000
+
+
+def config(trials: int, sampler: Literal["tpe", "nsga2", "random"]) -> StudyConfig:
+    """Return a study of *trials* on a space that has enough candidates."""
+    source = {"layout": "folders", "path": "nowhere"}
+    training = {
+        key: {"low": low, "high": 10 * low, "log": True}
+        for key, low in (("learning_rate", 1e-3), ("weight_decay", 1e-2))
+    }
+    space: dict[str, Any] = {
+        "architecture": get_args(ArchitectureName),
+        "quantization": ["float32", "float16", "dynamic_int8", "int8"],
+        "threads": [1, 2, 4],
+        "training": training,
+    }
+    named: dict[str, Any] = {"name": "resume", "objectives": ["f1", "latency"], "sampler": {"name": sampler}}
+    data = {"evaluation": {"layout": "cafe", "path": "nowhere"}, "training": [source]}
+    return StudyConfig.model_validate(named | {"budget": {"trials": trials}, "data": data, "space": space})
+
+
+def outcome_of(candidate: Candidate) -> Outcome:
+    """Return an outcome that follows from the candidate's digest."""
+    luck = int(candidate.digest[:8], 16) / 16**8
+    return Outcome(state="complete", values={"f1": luck, "latency": 100 - 50 * luck**2})
+
+
+def written(path: Path, trials: int) -> None:
+    """Write a ledger of *trials* to *path*."""
+    planned = config(trials, "random")
+    opened = StudyOpened(
+        name=planned.name,
+        config=planned.model_dump(mode="json"),
+        config_digest=planned.digest,
+        code_digest="-",
+        version="-",
+    )
+    with Ledger.create(path, opened) as ledger:
+        study = Study(planned, ledger)
+        for _ in track(range(trials), "trials"):
+            question = study.ask()
+            if question is None:
+                raise click.ClickException("the space is too small")
+            outcome = outcome_of(question.candidate)
+            study.report(question.number, 0, {"latency_ms": outcome.values["latency"]})
+            study.tell(question.number, outcome)
+
+
+def resumed(path: Path, trials: int, sampler: Literal["tpe", "nsga2"]) -> tuple[float, float]:
+    """Return the seconds of wall and of CPU until the study at *path* has handed out one trial more."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    with Ledger.open(path) as ledger:
+        ledger.record()
+        if Study(config(trials + 1, sampler), ledger).ask() is None:
+            raise click.ClickException("nothing was handed out")
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+@click.command()
+@click.option("--trials", default=GOAL_TRIALS, show_default=True)
+def main(trials: int) -> None:
+    """Write a ledger, open it twice, print the times and their ratio."""
+    arms: tuple[Literal["tpe", "nsga2"], ...] = ("tpe", "nsga2")
+    with tempfile.TemporaryDirectory(prefix="fer-resume-") as given:
+        path = Path(given) / "ledger.db"
+        written(path, trials)
+        took = {}
+        for arm in arms:
+            copy = path.with_name(f"{arm}.db")
+            shutil.copy(path, copy)
+            took[arm] = resumed(copy, trials, arm)
+            print(f"{arm:6} {took[arm][0]:6.1f} s, {took[arm][1]:6.1f} CPU s", flush=True)
+    print(f"replay through Optuna over what is known at once: {took['nsga2'][1] / took['tpe'][1]:.1f} times the CPU")
+    if trials >= GOAL_TRIALS:
+        print("met" if took["tpe"][0] <= GOAL_SECONDS else f"MISSED: goal {GOAL_SECONDS:g} s")
+
+
+if __name__ == "__main__":
+    main()
