@@ -210,6 +210,8 @@ Networks that know {PICTURES} made-up pictures by heart, as graphs, sizes and la
 nothing here is about accuracy. *difference*: root mean square of that between the logits of the file under LiteRT and
 of torch (of what training computed for int8_qat), over that of torch's logits about each class's mean over the images:
 a file that ignores its input has 1. It passes up to {limits}.
+Nothing is fine-tuned after compression: where integers fail after it, logits may drown in rounding, as those of an
+untrained NASNet do.
 *ms*: the silent model of a **simulated** Moto G6; no phone measured it. Pruned and clustered files shrink when they are
 compressed, as an app package is.
 

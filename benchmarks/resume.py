@@ -15,12 +15,11 @@ from typing import Any, Literal, get_args
 
 import click
 from rich.progress import track
+from search_chaos import outcome_of
 
 from fer_core.specs import ArchitectureName
-from search.candidate import Candidate
 from search.config import StudyConfig
 from search.ledger import Ledger
-from search.objectives import Outcome
 from search.record import StudyOpened
 from search.study import Study
 
@@ -44,12 +43,6 @@ def config(trials: int, sampler: Literal["tpe", "nsga2", "random"]) -> StudyConf
     named: dict[str, Any] = {"name": "resume", "objectives": ["f1", "latency"], "sampler": {"name": sampler}}
     data = {"evaluation": {"layout": "cafe", "path": "nowhere"}, "training": [source]}
     return StudyConfig.model_validate(named | {"budget": {"trials": trials}, "data": data, "space": space})
-
-
-def outcome_of(candidate: Candidate) -> Outcome:
-    """Return an outcome that follows from the candidate's digest."""
-    luck = int(candidate.digest[:8], 16) / 16**8
-    return Outcome(state="complete", values={"f1": luck, "latency": 100 - 50 * luck**2})
 
 
 def written(path: Path, trials: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
+from lively import lively
 from torch import nn
 
 import fer_core.export
@@ -70,18 +71,6 @@ def test_one_graph_serves_every_quantization(converter, images, tmp_path):
         assert scoring.operators_of(path) > 50
         assert np.abs(scoring.predict(path, images) - expected).max() / spread < limit
     assert sizes["float32"] > 1.9 * sizes["float16"] > 3.3 * sizes["dynamic_int8"]
-
-
-def lively(name, seed):
-    """A network whose batch norms are not the identity."""
-    model = build(ArchitectureSpec(name=name, input_size=SIDE), seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1, generator=generator)
-            module.running_var.uniform_(0.5, 2.0, generator=generator)
-            module.bias.data.normal_(0, 0.3, generator=generator)
-    return model.eval()
 
 
 @pytest.fixture

@@ -4,25 +4,13 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import nn
+from lively import lively
 
 from fer_core.models.build import build
 from fer_core.models.exportable import absorb_gates, absorb_norms, exportable
 from fer_core.specs import ArchitectureName, ArchitectureSpec
 
 FORBIDDEN = {"Hardsigmoid", "Conv2dSame", "MaxPool2dSame", "AvgPool2dSame"}
-
-
-def lively(name):
-    """A network whose batch norms are not the identity, so that padding and order of operations show."""
-    model = build(ArchitectureSpec(name=name))
-    generator = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1, generator=generator)
-            module.running_var.uniform_(0.5, 2.0, generator=generator)
-            module.bias.data.normal_(0, 0.3, generator=generator)
-    return model.eval()
 
 
 @pytest.mark.parametrize("name", get_args(ArchitectureName))

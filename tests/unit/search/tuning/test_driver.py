@@ -83,13 +83,18 @@ def test_a_study_whose_meaning_changed_is_refused(studied: StudyFolder, monkeypa
         pass
 
 
-def test_a_study_whose_budget_is_spent_is_finished_without_ray(
+@pytest.fixture
+def without_ray(
     make_study: Callable[..., StudyFolder], outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Path:
+    """The folder of a study of *outcomes*, where no Ray can be reached."""
     monkeypatch.setattr("search.tuning.driver.check_data", lambda *_: None)
     monkeypatch.setenv("RAY_ADDRESS", "nonsense://nowhere")
-    path = make_study(outcomes).path
-    config = path / "study.toml"
+    return make_study(outcomes).path
+
+
+def test_a_study_whose_budget_is_spent_is_finished_without_ray(without_ray: Path, outcomes: list[Outcome]) -> None:
+    path, config = without_ray, without_ray / "study.toml"
     config.write_text(config.read_text().replace("trials = 12", f"trials = {len(outcomes)}"))
     seen: list[StudyRecord] = []
     assert drive(StudyFolder(path), None, on_change=seen.append) == "finished"
@@ -99,13 +104,8 @@ def test_a_study_whose_budget_is_spent_is_finished_without_ray(
         drive(StudyFolder(path), None)
 
 
-def test_a_spent_budget_ends_a_run_with_its_key_and_a_larger_one_goes_on(
-    make_study: Callable[..., StudyFolder], outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.tuning.driver.check_data", lambda *_: None)
-    monkeypatch.setenv("RAY_ADDRESS", "nonsense://nowhere")
-    path = make_study(outcomes).path
-    config = path / "study.toml"
+def test_a_spent_budget_ends_a_run_with_its_key_and_a_larger_one_goes_on(without_ray: Path) -> None:
+    path, config = without_ray, without_ray / "study.toml"
     bounded = "trials = 12\nstall = { trials = 3 }"
     config.write_text(config.read_text().replace("trials = 12", bounded))
     with Ledger.open(path / "ledger.db", readonly=True) as ledger:
