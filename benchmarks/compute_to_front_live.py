@@ -263,6 +263,8 @@ def run(arm: str, seed: int, arguments: argparse.Namespace, target: float = math
     folder.config_path.write_text(text, encoding="utf-8")
     prepare(folder)
     reason = run_ours(folder) if arm == "ours" else run_flat(folder, target, arguments.flat_seconds)
+    if reason == "interrupted":
+        raise KeyboardInterrupt
     (path / FINISHED).write_text(reason, encoding="utf-8")
     return folder
 
