@@ -13,24 +13,23 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console, RenderableType
 
 from devicelab.errors import DeviceLabError
-from fer_core.data.sources import DataSource, Layout
+from fer_core.data.sources import DataSource
 from fer_core.errors import FerError
 from search.errors import NothingToShow, SearchError
 from search.folder import StudyFolder
+from search.options import faces_options, json_option, studies_option, trials_option
 from search.record import StudyRecord
 
 PLAIN_WIDTH = 200
 """Columns of a table that does not go to a terminal: wide enough that nothing is cut."""
-
-
 WATCH_SECONDS = 1.0
-"""Between two looks of ``status --watch`` at the ledger."""
+"""Between two looks of ``status --watch`` and ``track --follow`` at the ledger."""
 
 
 class Commands(click.Group):
@@ -44,34 +43,6 @@ class Commands(click.Group):
             click.echo(f"{ctx.info_name}: {' '.join(str(error).split())}", err=True)
             usage = type(error).__name__ == "ConfigError"
             raise click.exceptions.Exit(getattr(error, "exit_code", 2 if usage else 1)) from None
-
-
-def _studies_option[F: Callable[..., Any]](command: F) -> F:
-    return click.option(
-        "--studies",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of studies; default $FER_STUDIES, else ./studies.",
-    )(command)
-
-
-def _trials_option[F: Callable[..., Any]](command: F) -> F:
-    return click.option(
-        "--trials", type=click.IntRange(min=1), help="Hand out at most this many trials in all; default: the budget."
-    )(command)
-
-
-def _faces_options[F: Callable[..., Any]](*, required: bool) -> Callable[[F], F]:
-    layout = click.Choice(get_args(Layout))
-    options = (
-        click.option("--data", required=required, type=click.Path(path_type=Path), help="Folder of labelled faces."),
-        click.option("--layout", type=layout, default="cafe", show_default=True, help="How DIR names its faces."),
-        click.option("--split", default="train", show_default=True, help="Which official split, or all."),
-        click.option("--subject-pattern", help="Regular expression with (?P<subject>...), for a folders layout."),
-    )
-    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
-
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,8 +59,8 @@ def main() -> None:
 
 @cli.command()
 @click.argument("study_toml", type=click.Path(path_type=Path))
-@_studies_option
-@_trials_option
+@studies_option
+@trials_option
 def run(study_toml: Path, studies: Path | None, trials: int | None) -> None:
     """Start the study that STUDY_TOML describes; Ctrl-C leaves it resumable."""
     from search.config import StudyConfig
@@ -101,10 +72,10 @@ def run(study_toml: Path, studies: Path | None, trials: int | None) -> None:
 
 @cli.command()
 @click.argument("study_toml", type=click.Path(path_type=Path))
-@_studies_option
+@studies_option
 @click.option("--like", metavar="STUDY", help="Take the times of stages from the ledger of this study.")
 @click.option("--cores", type=click.IntRange(min=1), help="Cores, or accelerators, at work; default: of this machine.")
-@_json_option
+@json_option
 def plan(*, study_toml: Path, studies: Path | None, like: str | None, cores: int | None, as_json: bool) -> None:
     """Tell what the study that STUDY_TOML describes will take, before it takes anything.
 
@@ -122,8 +93,8 @@ def plan(*, study_toml: Path, studies: Path | None, like: str | None, cores: int
 
 @cli.command()
 @click.argument("study")
-@_studies_option
-@_trials_option
+@studies_option
+@trials_option
 def resume(study: str, studies: Path | None, trials: int | None) -> None:
     """Go on with STUDY after Ctrl-C, a crash or a kill; --trials extends it."""
     folder = StudyFolder.find(study, studies, trials=trials)
@@ -133,9 +104,9 @@ def resume(study: str, studies: Path | None, trials: int | None) -> None:
 
 @cli.command()
 @click.argument("study")
-@_studies_option
+@studies_option
 @click.option("--watch", is_flag=True, help="Go on telling until nobody runs it; Ctrl-C ends the watching only.")
-@_json_option
+@json_option
 def status(*, study: str, studies: Path | None, watch: bool, as_json: bool) -> None:
     """Tell how STUDY is doing: its trials, how each ended and why, its budget, and what ended the last run.
 
@@ -161,8 +132,33 @@ def status(*, study: str, studies: Path | None, watch: bool, as_json: bool) -> N
 
 @cli.command()
 @click.argument("study")
-@_studies_option
-@_json_option
+@studies_option
+@click.option("--mlflow", metavar="URI", help="MLflow's tracking server, e.g. http://mlflow:5000.")
+@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Folder of TensorBoard's logs.")
+@click.option("--models", is_flag=True, help="Send the .tflite of every complete trial to MLflow too.")
+@click.option("--follow", is_flag=True, help="Go on until nobody runs the study.")
+def track(
+    *, study: str, studies: Path | None, mlflow: str | None, tensorboard: Path | None, models: bool, follow: bool
+) -> None:
+    """Write STUDY into MLflow and TensorBoard: a run per trial, its numbers by epoch, and what it got.
+
+    What is there already is left as it is, so this may be called at any time, also while the study is run, and again.
+    Where neither is named, [tracking] in study.toml says it; with that, fer-search run does all this by itself.
+    Example: fer-search track demo --tensorboard runs && tensorboard --logdir runs
+    """
+    from search.tracking import catch_up, chosen, keep_up, trackers
+
+    folder = StudyFolder.find(study, studies)
+    _record(folder)  # refused where nothing is recorded
+    those = trackers(folder, chosen(folder.config, mlflow=mlflow, tensorboard=tensorboard or False, models=models))
+    record = keep_up(folder, those, _pause()) if follow else catch_up(folder, those)
+    click.echo(f"{study}: {len(record.trials)} trials in {', '.join(tracker.name for tracker in those)}")
+
+
+@cli.command()
+@click.argument("study")
+@studies_option
+@json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV.")
 @click.option("--all", "everything", is_flag=True, help="All complete trials, not only the front.")
 @click.option("--where", multiple=True, help='Only rows that meet this, e.g. "latency_ms<=60"; may be repeated.')
@@ -190,8 +186,8 @@ def front(
 @cli.command()
 @click.argument("study")
 @click.argument("trial", type=click.IntRange(min=0))
-@_studies_option
-@_json_option
+@studies_option
+@json_option
 def show(study: str, trial: int, studies: Path | None, as_json: bool) -> None:
     """Show all that is known about TRIAL of STUDY: candidate, scores, measurement, provenance."""
     from search.exporting import trial_of
@@ -206,7 +202,7 @@ def show(study: str, trial: int, studies: Path | None, as_json: bool) -> None:
 @click.argument("study")
 @click.argument("trial", type=click.IntRange(min=0))
 @click.argument("target", metavar="DIR", type=click.Path(path_type=Path))
-@_studies_option
+@studies_option
 def export(study: str, trial: int, target: Path, studies: Path | None) -> None:
     """Write TRIAL of STUDY into the new folder DIR: model.tflite, labels.txt, provenance.json."""
     from search.exporting import export as write
@@ -218,7 +214,7 @@ def export(study: str, trial: int, target: Path, studies: Path | None) -> None:
 
 @cli.command()
 @click.argument("study")
-@_studies_option
+@studies_option
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 def report(study: str, studies: Path | None, opened: bool) -> None:
     """Write the report page of STUDY, one file that works offline, and front.png beside it."""
@@ -233,8 +229,8 @@ def report(study: str, studies: Path | None, opened: bool) -> None:
 
 @cli.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@_faces_options(required=True)
-@_json_option
+@faces_options(required=True)
+@json_option
 def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: str | None, as_json: bool) -> None:
     """Score the file MODEL (.tflite) on the faces in a folder, as a study does; F1 to the last digit."""
     from fer_core.data.loading import load_faces
@@ -266,9 +262,9 @@ def score(*, model: Path, data: Path, layout: str, split: str, subject_pattern: 
 @cli.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@_faces_options(required=False)
-@_studies_option
-@_json_option
+@faces_options(required=False)
+@studies_option
+@json_option
 def compare(
     *,
     first: str,
@@ -308,7 +304,7 @@ def compare(
 )
 @click.option("--quick", is_flag=True, help="64 px, few epochs, from scratch: under 30 minutes on 2 cores.")
 @click.option("--name", help="Name of the study; default paper, or paper-quick.")
-@_studies_option
+@studies_option
 def paper(*, data: Path, quick: bool, name: str | None, studies: Path | None) -> None:
     """Run the study of Banerjee et al. (2023) on your data and write its tables beside the published figures.
 
@@ -352,6 +348,10 @@ def _answer(what: str | RenderableType) -> None:
     Console(width=None if console.is_terminal else PLAIN_WIDTH).print(what)
 
 
+def _pause() -> Callable[[], object]:
+    return functools.partial(threading.Event().wait, WATCH_SECONDS)
+
+
 def _watch(folder: StudyFolder, show: Callable[[StudyRecord], None] | None) -> None:
     """Follow the study until nobody runs it, or until Ctrl-C; *show* takes the place of the live table."""
     from search.front import volume_of
@@ -359,13 +359,12 @@ def _watch(folder: StudyFolder, show: Callable[[StudyRecord], None] | None) -> N
     from search.watching import follow
 
     _record(folder)  # refused where nothing is recorded
-    pause = functools.partial(threading.Event().wait, WATCH_SECONDS)
     try:
         if show is not None:
-            follow(folder, show, pause)
+            follow(folder, show, _pause())
             return
         with Progress(volume_of, stages=folder.stages) as progress:
-            follow(folder, progress.show, pause)
+            follow(folder, progress.show, _pause())
     except KeyboardInterrupt:
         click.echo("", err=True)
 
@@ -374,11 +373,14 @@ def _drive(folder: StudyFolder) -> None:
     from search import tuning
     from search.front import volume_of
     from search.progress import Progress
+    from search.tracking import beside
 
+    folder.config.tracking.check_packages()
     name = folder.path.name
+    say = functools.partial(click.echo, err=True)
     try:
-        with Progress(volume_of, stages=folder.stages) as progress:
-            reason = tuning.run(folder, on_change=progress.show)
+        with Progress(volume_of, stages=folder.stages) as progress, beside(folder, progress.show, say) as show:
+            reason = tuning.run(folder, on_change=show)
     except KeyboardInterrupt:
         reason = "interrupted"
     if reason == "interrupted":

@@ -44,6 +44,7 @@ from search.errors import ConfigError
 from search.objectives import Constraint, ObjectiveName
 from search.proposing import SamplerConfig, WarmStart
 from search.toml import read_toml, validated
+from search.trackers import TrackingConfig
 
 DEFAULT_REFERENCE_LATENCY_MS = 1000.0
 """Corner of the hypervolume where the study sets no latency bound: a second is useless on any phone."""
@@ -301,6 +302,7 @@ class StudyConfig(Spec):
     data: DataConfig
     space: SpaceConfig
     lab: LabConfigChoice = LabConfigChoice()
+    tracking: TrackingConfig = TrackingConfig()
 
     @field_validator("root", mode="after")
     @classmethod
@@ -351,7 +353,8 @@ class StudyConfig(Spec):
         recipe = self.space.training.model_copy(update=teacher)
         space = self.space.model_copy(update={"weights": weights, "training": recipe})
         warm = self.warm_start and WarmStart(study=root / self.warm_start.study)
-        parts = {"root": root, "data": data, "space": space, "lab": self.lab.below(root), "warm_start": warm}
+        lab, tracking = self.lab.below(root), self.tracking.below(root)
+        parts = {"root": root, "data": data, "space": space, "lab": lab, "warm_start": warm, "tracking": tracking}
         return self.model_copy(update=parts)
 
     def check_paths(self, path: Path) -> None:

@@ -7,6 +7,7 @@ SearchError              base of everything this room raises on purpose
 │   └── TrialError       a trial could not be evaluated, and not for its candidate's sake; ``blames`` says for whose
 ├── StageTimeoutError    a stage took longer than the study's limits allow; becomes the trial's outcome
 ├── LedgerError          the record of a study cannot be read or written (exit code 1)
+├── TrackingError        MLflow or TensorBoard cannot be told about a study; never ends a search (exit code 1)
 └── ArtifactError        the artifact store cannot be written, for example because the disk is full (exit code 1)
 """
 
@@ -63,6 +64,10 @@ class StageTimeoutError(SearchError):
 
 class LedgerError(SearchError):
     """The record of a study cannot be read or written."""
+
+
+class TrackingError(SearchError):
+    """A place where a study is shown, MLflow or TensorBoard, cannot be written; the search itself goes on."""
 
 
 class ArtifactError(SearchError):

@@ -94,11 +94,16 @@ def volume_of(record: StudyRecord) -> float | None:
 def hypervolume_history(record: StudyRecord) -> tuple[tuple[int, float], ...]:
     """Return (complete trials so far, hypervolume share) after each complete trial, in the order of their endings."""
     trials = [record.trials[number] for number in record.told if record.trials[number].state == "complete"]
-    values = _values(trials, record.config)
     directions, reference = _axes(record.config)
-    return tuple(
-        (count, hypervolume(values[:count], directions, reference).share) for count in range(1, len(trials) + 1)
-    )
+    front, share, history = _values([], record.config), 0.0, []
+    for count, values in enumerate(_values(trials, record.config), start=1):
+        candidates = np.vstack([front, values])
+        mask = non_dominated(candidates, directions)
+        if mask[-1]:  # else the volume is what it was
+            front = candidates[mask]
+            share = hypervolume(front, directions, reference).share
+        history.append((count, share))
+    return tuple(history)
 
 
 def membership(

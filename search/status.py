@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,7 +16,7 @@ from search.exporting import provenance_of
 from search.foresight import suspects
 from search.front import volume_of
 from search.progress import NOWHERE, STATES, counts, describe, headline, phone_queue, remaining_seconds, result
-from search.record import RunRecord, StudyRecord, TrialRecord
+from search.record import StudyRecord, TrialRecord
 from search.tables import points
 
 
@@ -34,7 +34,7 @@ def summary(
     last = record.runs[-1] if record.runs else None
     return {
         "study": record.opened.name,
-        "state": "running" if being_written else _state(record, last),
+        "state": state_of(record, being_written=being_written),
         "reason": "" if being_written or last is None else last.reason,
         "ended_by": None if being_written or last is None else last.spent or None,
         "spent": record.spent.model_dump(mode="json"),
@@ -67,7 +67,13 @@ def summary(
     }
 
 
-def _state(record: StudyRecord, last: RunRecord | None) -> str:
+def state_of(
+    record: StudyRecord, *, being_written: bool
+) -> Literal["running", "finished", "out of budget", "interrupted"]:
+    """Return the state of a study as ``summary`` tells it."""
+    if being_written:
+        return "running"
+    last = record.runs[-1] if record.runs else None
     if len(record.told) >= record.config.budget.trials or (last and last.reason == "finished" and not record.running):
         return "finished"
     return "out of budget" if last and last.spent else "interrupted"

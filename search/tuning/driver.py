@@ -194,7 +194,7 @@ def _ledger(folder: StudyFolder) -> Iterator[tuple[Ledger, tuple[Told, ...]]]:
     if not folder.ledger_path.exists():
         opened = StudyOpened(
             name=config.name,
-            config=config.model_dump(mode="json"),
+            config=config.model_dump(mode="json", exclude={"tracking"}),
             config_digest=config.digest,
             code_digest=code_digest("fer_core", "devicelab", "search"),
             version=code_version(),
