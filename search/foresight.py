@@ -7,7 +7,9 @@ with the others. It decides about no number: whatever stands on a front was meas
 """
 
 import math
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +103,43 @@ class Notebook:
                 stream.write(_line(example))
 
 
+class Notes:
+    """Reads the notebook at *path* while it grows: each line once, when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = 0
+        self._found: dict[tuple[float, ...], Example] = {}
+
+    def read(self) -> bool:
+        """Read on; return whether anything was new. A line of another version is left out."""
+        try:
+            with self._path.open("rb") as stream:
+                if os.fstat(stream.fileno()).st_size < self._place:  # begun anew
+                    self._place, self._found = 0, {}
+                stream.seek(self._place)
+                text = stream.read()
+        except OSError:
+            return False
+        whole = text[: text.rfind(b"\n") + 1]
+        self._place += len(whole)
+        for line in whole.splitlines():
+            with suppress(ValidationError):
+                example = Example.model_validate_json(line)
+                self._found[example.features] = example
+        return bool(whole)
+
+    @property
+    def examples(self) -> list[Example]:
+        """What is known, as ``distinct`` returns it."""
+        return list(self._found.values())[-MOST:]
+
+
 class Foresight:
     """Foresees latencies from the notebook at *path*, where a latency has a *bound*; without one it only describes."""
 
     def __init__(self, path: Path, bound: float | None) -> None:
-        self._path, self._bound = path, bound
-        self._read: list[Example] = []
+        self._notes, self._bound = Notes(path), bound
         self._predictor: Predictor | None = None
 
     def describe(self, workload: Workload) -> tuple[float, ...]:
@@ -119,28 +152,10 @@ class Foresight:
         """Return what the measurements so far let expect; ``None`` while there are fewer than ``FEWEST``."""
         if self._bound is None:
             return None
-        examples = _read(self._path)
-        if len(examples) < FEWEST:
-            return None
-        if self._predictor is None or examples != self._read:
-            self._read, self._predictor = examples, Predictor.of(examples)
-        return self._predictor.predict([features])[0]
+        if self._notes.read() and len(self._notes.examples) >= FEWEST:
+            self._predictor = Predictor.of(self._notes.examples)
+        return self._predictor.predict([features])[0] if self._predictor else None
 
 
 def _line(example: Example) -> str:
     return example.model_dump_json() + "\n"
-
-
-def _read(path: Path) -> list[Example]:
-    """Return the examples at *path*; a line that is being written, or is of another version, is left out."""
-    try:
-        lines: Sequence[str] = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            found.append(Example.model_validate_json(line))
-        except ValidationError:
-            continue
-    return distinct(found)

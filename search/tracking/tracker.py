@@ -1,7 +1,9 @@
 """Who brings a study's pages to where they are read: once, or as long as the study is run."""
 
+import fcntl
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -107,7 +109,29 @@ def catch_up(folder: StudyFolder, those: Sequence[Tracker]) -> StudyRecord:
 
     Raises:
         TrackingError: one cannot be written; the others are nevertheless.
+        StudyError: another process does so at the moment.
     """
+    with _alone(folder, wait=False):
+        return _bring(folder, those)
+
+
+def keep_up(folder: StudyFolder, those: Sequence[Tracker], wait: Callable[[], object]) -> StudyRecord:
+    """As ``catch_up``, again and again (*wait* between looks) until nobody runs the study; after others that do so.
+
+    Raises:
+        TrackingError: one was behind at the end.
+    """
+
+    def show(record: StudyRecord) -> None:
+        for tracker in those:
+            tracker.attempt(record, running=True)
+
+    with _alone(folder, wait=True):
+        follow(folder, show, wait)
+        return _bring(folder, those)
+
+
+def _bring(folder: StudyFolder, those: Sequence[Tracker]) -> StudyRecord:
     running = is_being_written(folder.ledger_path)
     record, failed = _record(folder), None
     for tracker in those:
@@ -120,19 +144,17 @@ def catch_up(folder: StudyFolder, those: Sequence[Tracker]) -> StudyRecord:
     return record
 
 
-def keep_up(folder: StudyFolder, those: Sequence[Tracker], wait: Callable[[], object]) -> StudyRecord:
-    """As ``catch_up``, again and again (*wait* between looks) until nobody runs the study.
-
-    Raises:
-        TrackingError: one was behind at the end.
-    """
-
-    def show(record: StudyRecord) -> None:
-        for tracker in those:
-            tracker.attempt(record, running=True)
-
-    follow(folder, show, wait)
-    return catch_up(folder, those)
+@contextmanager
+def _alone(folder: StudyFolder, *, wait: bool) -> Iterator[None]:
+    """Keep others from telling about the study in *folder*, who would write the same beside what this one writes."""
+    with folder.config_path.open("rb") as study:  # may be read where nothing may be written
+        try:
+            fcntl.flock(study, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise StudyError(f"{folder.path.name}: another process tracks this study just now; it writes all") from None
+        except OSError as error:  # a file system without locks
+            logger.info("%s: %s", folder.config_path, error)
+        yield
 
 
 def _record(folder: StudyFolder) -> StudyRecord:

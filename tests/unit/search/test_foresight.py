@@ -14,7 +14,7 @@ from devicelab.operators import Operator
 from search.cli import cli
 from search.config import StudyConfig
 from search.folder import StudyFolder
-from search.foresight import Foresight, Notebook, distinct, examples_of, implausible, suspects
+from search.foresight import Foresight, Notebook, Notes, distinct, examples_of, implausible, suspects
 from search.ledger import Ledger, TrialReported
 from search.objectives import Outcome
 from search.prediction import FEWEST, Example
@@ -71,8 +71,33 @@ def test_workers_foresee_what_the_driver_wrote_down(
     with path.open("a") as stream:
         stream.write('{"features": [1.0')  # being written
     assert foresight.forecast(examples[-1].features) == found
+    with path.open("a") as stream:
+        stream.write("]}\n")  # of another version, as it turns out
+        stream.write(f"{examples[FEWEST].model_dump_json()}\n")
+    assert foresight.forecast(examples[-1].features).learnt == FEWEST + 1
     assert Foresight(path, bound=None).forecast(examples[-1].features) is None
     assert Foresight(tmp_path / "nowhere", bound=50.0).forecast(examples[-1].features) is None
+
+
+def test_a_notebook_is_read_on_from_where_it_was_read_to(
+    tmp_path: Path, record: StudyRecord, examples: list[Example]
+) -> None:
+    path = tmp_path / "latencies.jsonl"
+    notebook, notes = Notebook(path, record), Notes(path)
+    assert not notes.read(), "empty"
+    for example in examples[:3]:
+        notebook.add(report(example))
+    assert notes.read()
+    path.write_bytes(b"x" * path.stat().st_size)  # what was read is not read again
+    assert not notes.read()
+    again = examples[1].model_copy(update={"median_ms": 7.0})
+    for example in (again, examples[3]):
+        notebook.add(report(example))
+    assert notes.read()
+    assert notes.examples == distinct([*examples[:3], again, examples[3]])
+    Notebook(path, taught(record, examples[:1]))
+    assert notes.read()
+    assert notes.examples == examples[:1], "begun anew"
 
 
 def test_a_graph_is_described_by_what_a_phone_will_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
