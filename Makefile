@@ -1,6 +1,6 @@
 # Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-appium test check install lab lab-tools research lock format clean browser
+.PHONY: help demo demo-appium test check install lab lab-tools research tracking lock format clean browser
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
@@ -33,6 +33,7 @@ lab: .venv/installed-lab  ## a lab host: phones only, neither torch nor ray
 lab-tools: .venv/installed-appium  ## a lab host of real phones: Appium, its Android driver and adb, into .lab-tools (about a minute)
 	$(BIN)/python scripts/lab_tools.py
 research: .venv/installed-research  ## a researcher's laptop: query fronts and read reports
+tracking: .venv/installed-tracking  ## beside one of these: studies in MLflow and TensorBoard
 
 .venv/bin/python:
 	@python=$$(scripts/find_python.sh) && echo "creating .venv with $$python" && "$$python" -m venv .venv

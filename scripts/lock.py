@@ -19,6 +19,7 @@ LOCKS = {
     "lab": ["lab"],
     "appium": ["lab", "appium"],
     "research": ["research"],
+    "tracking": ["tracking"],
     "search": ["search"],
     "dev": ["search", "dev"],
 }

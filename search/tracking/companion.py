@@ -34,7 +34,7 @@ def beside(folder: StudyFolder, show: OnChange, say: Callable[[str], None]) -> I
     try:
         yield shown
     finally:
-        companion.end()
+        companion.end(END_SECONDS)
 
 
 class Companion:
@@ -64,7 +64,7 @@ class Companion:
         except OSError as error:
             self._say(f"tracking: {error.strerror or error}")
 
-    def end(self, seconds: float = END_SECONDS) -> None:
+    def end(self, seconds: float) -> None:
         """Wait at most *seconds* until it is through; say so where it is not."""
         if self._process is None:
             return

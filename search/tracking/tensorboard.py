@@ -1,19 +1,31 @@
-"""TensorBoard's event files: a folder per page, scalars by step, the HParams tab. All of tensorboardX is in here.
+"""TensorBoard's event files: a folder per page with one file, scalars by step, the HParams tab. All of it is in here.
 
-What a folder holds is read from it, so what was written stays as it is, whoever was killed over it, and only what is
-new is appended. Files are written in the calling thread: tensorboardX's own thread would die of a full disk unseen.
+What a file holds is read from it, so what was written stays as it is, whoever was killed over it, and only what is new
+is appended. tensorboardX makes the summaries; its writers empty a file that is there, and die of a full disk unseen, so
+records are appended here: a length, a checksum of it, the event, a checksum of that (TFRecord).
 """
 
-import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search.errors import TrackingError
 from search.tracking.page import STUDY, Page
+
+FILE = "events.out.tfevents.0.fer-search"
+"""TensorBoard takes files with ``tfevents`` in their name."""
+VERSION = "brain.Event:2"
+"""What the first record of a file says."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """The (tag, step) of what a file holds, and its bytes up to the end of the last whole record."""
+
+    known: set[tuple[str, int]]
+    whole: int
 
 
 class TensorBoard:
@@ -22,86 +34,75 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         self.name = f"TensorBoard in {folder}"
         self._folder = folder
-        self._known: dict[str, set[tuple[str, int]]] = {}
-        self._writers: dict[str, Any] = {}
-        self._files = count()
+        self._held: dict[str, _Held] = {}
 
     def show(self, page: Page) -> None:
-        """Append what the folder of *page* does not hold yet.
+        """Append what the file of *page* does not hold yet.
 
         Raises:
-            TrackingError: the folder cannot be read or written.
+            TrackingError: the file cannot be read or written; what it holds is read anew the next time.
         """
-        with self._failing(page.key):
-            if page.key not in self._known:
-                self._known[page.key] = written(self._folder / page.key)
-            known = self._known[page.key]
-            fresh = [event for event in _events(page) if (event.summary.value[0].tag, event.step) not in known]
-            if fresh:
-                writer = self._writer(page.key)
-                for event in fresh:
-                    writer.write_event(event)
-                writer.flush()
-                known.update((event.summary.value[0].tag, event.step) for event in fresh)
-            if page.final:
-                self._forget(page.key)
-
-    def _writer(self, key: str) -> Any:  # noqa: ANN401 - tensorboardX is untyped
-        from tensorboardX.event_file_writer import EventsWriter
-
-        if key not in self._writers:
-            folder = self._folder / key
-            folder.mkdir(parents=True, exist_ok=True)
-            own = f".{os.getpid()}.{next(self._files)}"  # a file that is there would be emptied
-            self._writers[key] = EventsWriter(str(folder / "events"), own)
-        return self._writers[key]
-
-    def _forget(self, key: str) -> None:
-        self._known.pop(key, None)
-        writer = self._writers.pop(key, None)
-        if writer is not None:
-            writer.close()
-
-    @contextmanager
-    def _failing(self, key: str) -> Iterator[None]:
-        """Turn errors of the disk into ours; what follows begins a new file, for the end of this one may be torn."""
+        held = self._held.pop(page.key, None)
+        path = self._folder / page.key / FILE
         try:
-            yield
+            held = held or _held(path)
+            fresh = [event for event in _events(page) if _name(event) not in held.known]
+            if fresh:
+                held.whole = _append(path, held.whole, fresh)
+                held.known.update(map(_name, fresh))
         except OSError as error:
-            with suppress(OSError):
-                self._forget(key)
             raise TrackingError(f"{self.name}: cannot be written: {error.strerror or error}") from None
+        if not page.final:
+            self._held[page.key] = held
 
 
-def written(folder: Path) -> set[tuple[str, int]]:
-    """Return the (tag, step) of everything that event files in *folder* hold; none where there is no folder."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    found: set[tuple[str, int]] = set()
-    for path in sorted(folder.glob("*.tfevents.*")):
-        for data in records(path.read_bytes()):
-            event = Event.FromString(data)
-            found.update((value.tag, event.step) for value in event.summary.value)
-    return found
-
-
-def records(content: bytes) -> Iterator[bytes]:
-    """Yield the records of a TFRecord file; one that was torn off at its end is left out.
-
-    Each is its length (uint64), a checksum (uint32), the data, a checksum (uint32).
-    """
+def records(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the records of a TFRecord file and where each ends; one that was torn off is left out."""
     place = 0
     while place + 12 <= len(content):
         (length,) = struct.unpack_from("<Q", content, place)
-        end = place + 12 + length
-        if end + 4 > len(content):
+        end = place + 12 + length + 4
+        if end > len(content):
             return
-        yield content[place + 12 : end]
-        place = end + 4
+        yield end, content[place + 12 : end - 4]
+        place = end
+
+
+def _held(path: Path) -> _Held:
+    from tensorboardX.proto.event_pb2 import Event
+
+    held = _Held(set(), 0)
+    for held.whole, data in records(path.read_bytes() if path.exists() else b""):
+        event = Event.FromString(data)
+        held.known.update((value.tag, event.step) for value in event.summary.value)
+    return held
+
+
+def _append(path: Path, whole: int, events: list[Any]) -> int:
+    """Append *events* to the first *whole* bytes of the file at *path*, in one piece; return its size then."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = [] if whole else [Event(wall_time=events[0].wall_time, file_version=VERSION)]
+    with path.open("ab") as stream:
+        stream.truncate(whole)
+        stream.write(b"".join(_record(event.SerializeToString()) for event in (*first, *events)))
+        return stream.tell()
+
+
+def _record(data: bytes) -> bytes:
+    from tensorboardX.record_writer import masked_crc32c
+
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data))
+
+
+def _name(event: Any) -> tuple[str, int]:  # noqa: ANN401 - tensorboardX is untyped
+    return event.summary.value[0].tag, event.step
 
 
 def _events(page: Page) -> Iterator[Any]:
-    """Yield *page* as events of one value each, the last of them what only a whole page has."""
+    """Yield *page* as events of one value each."""
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.summary import hparams, scalar, text
 

@@ -20,6 +20,7 @@ from search.folder import StudyFolder
 from search.objectives import Outcome
 from search.overseer import Overseer
 from search.record import Report
+from search.tracking import beside
 from search.tuning.driver import drive
 from search.tuning.worker import Task, Walk
 
@@ -94,8 +95,11 @@ def workshop(behaviour: str, task: Task, _overseer: Overseer) -> Iterator[Walk]:
 
 
 def main(folder: Path, behaviour: str = "plain") -> int:
+    study = StudyFolder(folder)
     try:
-        sys.stdout.write(f"reason: {drive(StudyFolder(folder), partial(workshop, behaviour))}\n")
+        with beside(study, lambda _record: None, print) as show:
+            reason = drive(study, partial(workshop, behaviour), on_change=show)
+        sys.stdout.write(f"reason: {reason}\n")
     except SearchError as error:
         sys.stdout.write(f"error: {error}\n")
         return error.exit_code

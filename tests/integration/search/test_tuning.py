@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from search.errors import SearchError
 from search.ledger import Ledger
@@ -17,7 +18,8 @@ from search.record import StudyRecord, TrialAsked, TrialTold
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("fake_study.py")
-SECONDS = 120
+SECONDS = 600
+"""For machines that do much else beside."""
 
 
 @pytest.fixture
@@ -102,6 +104,35 @@ def test_a_study_survives_ctrl_c_and_a_kill(folder: Path) -> None:
     evaluations = [len(path.read_text().split()) for path in (folder / "marks").iterdir()]
     assert len(evaluations) == 12
     assert max(evaluations) <= 3, "only what was cut short is evaluated again"
+
+
+def test_mlflow_and_tensorboard_are_told_once_also_across_a_kill(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    store = (tmp_path / "store").as_uri()
+    with (folder / "study.toml").open("a") as study:
+        study.write(f'\n[tracking]\nmlflow = "{store}"\ntensorboard = true\n')
+    code, _ = _kill_after(folder, 3, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert _run(folder) == (0, "reason: finished\n")
+    _check_whole(folder)
+    record = _record(folder)
+
+    client = MlflowClient(store)
+    found = client.search_runs([client.get_experiment_by_name("fake").experiment_id])
+    runs = {run.data.tags["fer.page"]: run for run in found}
+    assert len(found) == len(runs) == 1 + len(record.trials)
+    assert {run.info.status for run in found} == {"FINISHED"}
+    for number, trial in record.trials.items():
+        run = runs[f"trial-{number}"]
+        assert run.data.tags["state"] == trial.state
+        for name in run.data.metrics:
+            told = [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, name)]
+            reported = [(one.rung, one.values[name]) for one in trial.reports if name in one.values]
+            assert told == reported or name.startswith(("objective/", "violation/"))
+            assert len(told) == len(set(told))
+    assert {path.name for path in (folder / "tensorboard").iterdir()} == set(runs)
 
 
 @pytest.mark.parametrize("told", [0, 1])  # while Ray starts, and while trials run
