@@ -9,7 +9,7 @@ score the .tflite and measure it on a simulated phone, one trial at a time with 
 * flat: ``ray.tune.Tuner`` with ``OptunaSearch`` (its TPE, F1 and latency), as its user would write it: every candidate
   is trained whole and measured last, in a folder of its own. The bound is applied when the front is read. What a
   user would have to think of, flat gets for nothing: reused actors with faces and converter warm, and a candidate that
-  is proposed again is answered at once. It stops at the best hypervolume of ours, or after ``--flat-seconds``.
+  is proposed again is answered at once. It stops at the best hypervolume of ours, or when its budget is spent.
 
 Compute is the CPU time of the worker and all its processes from their start. For each seed (of trainings and search),
 the CPU seconds to a share of the best hypervolume that either arm reached, and how many times less ours took (">="
@@ -191,10 +191,11 @@ class Space:
 
 
 class Enough(tune.Stopper):  # type: ignore[misc] # Ray is untyped
-    """Ends the flat arm when its front is as good as *target*, or *seconds* of CPU time are spent."""
+    """Ends the flat arm: its front is as good as *target*, or *seconds* of CPU time or *minutes* are spent."""
 
-    def __init__(self, folder: StudyFolder, target: float, seconds: float) -> None:
+    def __init__(self, folder: StudyFolder, target: float, seconds: float, minutes: float) -> None:
         self._folder, self._target, self._seconds = folder, target, seconds
+        self._end = time.monotonic() + 60 * minutes
         self._seen = -1
         self.reason = ""
 
@@ -213,6 +214,8 @@ class Enough(tune.Stopper):  # type: ignore[misc] # Ray is untyped
             elif curve[-1].cpu >= self._seconds:
                 self.reason = "budget spent"
         self._seen = len(ended)
+        if time.monotonic() >= self._end:
+            self.reason = self.reason or "time is up"
         return bool(self.reason)
 
 
@@ -227,14 +230,14 @@ def run_ours(folder: StudyFolder) -> str:
     return drive(folder, metered, on_change=look)
 
 
-def run_flat(folder: StudyFolder, target: float, seconds: float) -> str:
+def run_flat(folder: StudyFolder, target: float, seconds: float, minutes: float) -> str:
     """Let plain Ray Tune with Optuna search in *folder*; return why it ended."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = folder.config
 
     names = list(config.objectives)
     search = OptunaSearch(Space(config), metric=names, mode=[DIRECTIONS[name][:3] for name in names], seed=config.seed)
-    enough = Enough(folder, target, seconds)
+    enough = Enough(folder, target, seconds, minutes)
     with ray_running(folder.path / "ray.json") as temporary, lab_open(config, folder, folder.path.name) as place:
         tune.Tuner(
             whole(folder, place),
@@ -262,7 +265,8 @@ def run(arm: str, seed: int, arguments: argparse.Namespace, target: float = math
     folder.artifacts_path.mkdir(parents=True)
     folder.config_path.write_text(text, encoding="utf-8")
     prepare(folder)
-    reason = run_ours(folder) if arm == "ours" else run_flat(folder, target, arguments.flat_seconds)
+    budget = arguments.flat_seconds, arguments.flat_minutes
+    reason = run_ours(folder) if arm == "ours" else run_flat(folder, target, *budget)
     if reason == "interrupted":
         raise KeyboardInterrupt
     (path / FINISHED).write_text(reason, encoding="utf-8")
@@ -373,7 +377,8 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, help="made by fer-data render; a small set is rendered where left out")
     parser.add_argument("--work", type=Path, default=Path("studies/compute-to-front-live"), help="where results go")
     parser.add_argument("--trials", type=int, default=48, help="of ours")
-    parser.add_argument("--flat-seconds", type=float, default=900.0, help="CPU seconds that flat may spend")
+    parser.add_argument("--flat-seconds", type=float, default=1500.0, help="CPU seconds that flat may spend")
+    parser.add_argument("--flat-minutes", type=float, default=math.inf, help="wall minutes that it may take")
     parser.add_argument("--out", type=Path, help="a picture of the curves to write")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")

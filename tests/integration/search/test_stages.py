@@ -71,9 +71,15 @@ def test_training_leaves_the_graph_of_the_draft_as_it_is(
         _compressed(candidate, pruning="structured", pruning_ratio=0.5, quantization="int8", calibration_images=8),
     ]
     exported = [bench.export(variant) for variant in variants]
+    calls: list[str] = []
+    call = bench.converter._child.call
+    child = bench.converter._child
+    monkeypatch.setattr(child, "call", lambda name, *given, **more: [calls.append(name), call(name, *given, **more)][1])
     for variant, artifact in zip(variants, exported, strict=True):
         draft = bench.draft(variant.architecture, variant.compression)
         assert Workload.of(artifact.path, 1).fingerprint == Workload.of(draft.path, 1).fingerprint
+    assert "convert" in calls
+    assert "build" not in calls, "the converter knows the graph of a draft from the trained network, and the reverse"
     assert len({artifact.digest for artifact in exported}) == 4
 
     assert exported[3].size < exported[1].size / 2, "half of the channels"
