@@ -155,7 +155,7 @@ def nobody(_workload: Workload) -> Measurement:
     "--network", "networks", multiple=True, type=click.Choice(get_args(ArchitectureName)), help="Default: all."
 )
 @click.option("--side", default=64, show_default=True, help="Side of the input in pixels.")
-@click.option("--epochs", default=20, show_default=True)
+@click.option("--epochs", default=6, show_default=True)
 @click.option("--qat-epochs", default=2, show_default=True)
 def main(  # noqa: PLR0917 - one argument per option
     faces: Path | None,
@@ -170,7 +170,7 @@ def main(  # noqa: PLR0917 - one argument per option
     if (source := faces or study) is None or (faces and study):
         raise click.UsageError("say either --faces or --study")
     work.mkdir(parents=True, exist_ok=True)
-    training = TrainingSpec(population="all", epochs=epochs, batch_size=32, learning_rate=2e-3)
+    training = TrainingSpec(population="all", epochs=epochs, batch_size=32, learning_rate=3e-3)
     config = rendered(source) if faces else StudyConfig.load(source)
     with Workbench(config, work / "artifacts", work / "cache", nobody) as bench:
         comparison = Comparison(bench, work, side, training, qat_epochs)

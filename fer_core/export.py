@@ -11,6 +11,7 @@ import re
 import tempfile
 import threading
 import warnings
+from collections import OrderedDict
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -28,11 +29,14 @@ from fer_core.child import Child, ChildError
 from fer_core.errors import ConversionError
 from fer_core.integer.learned import learned_ranges
 from fer_core.integer.ranges import LearnedRanges
-from fer_core.models.exportable import absorb_borders, absorb_gates, absorb_norms, exportable
+from fer_core.models.exportable import absorb_borders, absorb_followers, absorb_gates, absorb_norms, exportable
 from fer_core.reuse.numbering import CAPACITY, Parts, Weights, numbers, put_together, take_apart
+from fer_core.reuse.outline import Outline, modules_of
 from fer_core.specs import ArchitectureSpec, CompressionSpec, Quantization
 
 _OPSET = 17
+_KEPT = 20
+"""Outlines of graphs that are kept; one takes less than a megabyte."""
 _SKIPPED = ["fuse_pad_into_pool"]
 """LiteRT has no pooling that counts padding: onnx2tf turns one such pooling into nine operators, and computes something
 else where a feature map has 2 or 3 pixels a side."""
@@ -53,6 +57,7 @@ class Converter:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._fixed: set[str] = set()  # graphs in which new weights cannot be filled in
+        self._outlines: OrderedDict[str, Outline | None] = OrderedDict()
 
     def __enter__(self) -> Self:
         self._child.start()
@@ -94,16 +99,28 @@ class Converter:
                 f"calibration images have the shape {calibration.shape}; {quantization} export at {input_size} px "
                 f"needs (n, {input_size}, {input_size}, 3) with n >= 1"
             )
-        parts = take_apart(_exported(model, input_size, learned=quantization == "int8_qat"))
+        rewritten = _rewritten(model, input_size, learned=quantization == "int8_qat")
         probe = _probe(model, input_size)
         images = np.ascontiguousarray(calibration if integer else calibration[:0])
         learned = learned_ranges(model, images) if quantization == "int8_qat" else None
         with self._lock:
+            parts = self._parts(rewritten, input_size)
             try:
                 return self._filled(parts, probe, quantization, images, learned)
             except ChildError as error:
                 hint = _operator_hint(self._child.log())
                 raise ConversionError(f"{quantization} export failed: {error}{hint}") from error
+
+    def _parts(self, model: nn.Module, input_size: int) -> Parts:
+        """Return the ONNX graph of *model*, rewritten for converters, taken apart; known modules are not exported."""
+        key = f"{input_size} {modules_of(model)}"
+        if key not in self._outlines:
+            self._outlines[key] = Outline.of(model, lambda numbered: _onnx(numbered, input_size))
+        self._outlines.move_to_end(key)
+        outline = self._outlines[key]
+        while len(self._outlines) > _KEPT:
+            self._outlines.popitem(last=False)
+        return outline.parts(model) if outline else take_apart(_onnx(model, input_size))
 
     def _filled(
         self,
@@ -145,14 +162,19 @@ def onnx_bytes(model: nn.Module, input_size: int) -> bytes:
     Raises:
         ConversionError: torch cannot express an operator in ONNX, or the graph cannot be simplified.
     """
-    return _simplified(_exported(model, input_size, learned=False))
+    return _simplified(_onnx(_rewritten(model, input_size, learned=False), input_size))
 
 
-def _exported(model: nn.Module, input_size: int, *, learned: bool) -> bytes:
-    """Return the ONNX graph as torch writes it; with each tensor that has a range where ranges were *learned*."""
+def _rewritten(model: nn.Module, input_size: int, *, learned: bool) -> nn.Module:
+    """Return a copy of *model* for converters, with each tensor that has a range where ranges were *learned*."""
     rewritten = absorb_borders(absorb_gates(exportable(model, input_size)))
     if not learned:
         absorb_norms(rewritten)
+    return absorb_followers(rewritten, input_size)
+
+
+def _onnx(rewritten: nn.Module, input_size: int) -> bytes:
+    """Return the ONNX graph as torch writes it."""
     stream = io.BytesIO()
     example = torch.zeros(1, 3, input_size, input_size)
     try:

@@ -88,17 +88,20 @@ def fine_tune(
     spec: TrainingSpec,
     *,
     before_step: Callable[[float], None] | None = None,
+    teacher: nn.Module | None = None,
     device: str = "cpu",
 ) -> None:
     """Train *model* in place as ``fit`` does, without validation, checkpoints and averaging.
 
-    *before_step* is called before every step with the share of all steps that are done, from 0 to below 1.
+    *before_step* is called before every step with the share of all steps that are done, from 0 to below 1. *teacher*
+    takes the place of the one that *spec* may name.
 
     Raises:
         DataError: *faces* has fewer than two images.
         DivergedError: the loss became NaN or infinite.
     """
-    course = Course(model, faces, spec.model_copy(update={"ema_decay": 0.0}), before_step=before_step, device=device)
+    spec = spec.model_copy(update={"ema_decay": 0.0})
+    course = Course(model, faces, spec, before_step=before_step, teacher=teacher, device=device)
     for epoch in range(1, spec.epochs + 1):
         course.run(epoch)
 
@@ -107,7 +110,7 @@ class Course:
     """One training of *model* on *faces*: the optimiser and the schedule. ``run`` does one epoch.
 
     With ``ema_decay`` a twin does the learning, and *model* is the moving average of its weights: what a report tells
-    of, what a checkpoint and the caller get. *before_step* is as for ``fine_tune``.
+    of, what a checkpoint and the caller get. *before_step* and *teacher* are as for ``fine_tune``.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Course:
         spec: TrainingSpec,
         *,
         before_step: Callable[[float], None] | None = None,
+        teacher: nn.Module | None = None,
         device: str = "cpu",
     ) -> None:
         if len(faces) < 2:
@@ -127,7 +131,7 @@ class Course:
         self.batch_size = min(spec.batch_size, len(faces))
         self.steps = len(faces) // self.batch_size
         self.optimizer = _optimizer(self.learner, spec)
-        teacher = teacher_of(spec, faces.images.shape[1])
+        teacher = teacher or teacher_of(spec, faces.images.shape[1])
         self.teacher = teacher and teacher.to(self.device).to(memory_format=torch.channels_last)
         self.before_step = before_step or (lambda _done: None)
 

@@ -20,6 +20,7 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models.nasnet import CellStem1, FirstCell
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every torch user knows
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 class _ReLU6Gate(nn.Module):
@@ -136,6 +137,43 @@ def absorb_norms(model: nn.Module) -> nn.Module:
                 conv.bias = nn.Parameter(shift[channels])
             cell.final_path_bn = nn.Identity()
     return model
+
+
+@torch.no_grad()
+def absorb_followers(model: nn.Module, input_size: int) -> nn.Module:
+    """Move each batch norm that reads the output of a convolution of *model* into this convolution; return *model*.
+
+    torch's export does so too, and makes tensors in ONNX that *model* has not got.
+    """
+    parents = {child: (parent, name) for parent in model.modules() for name, child in parent.named_children()}
+    for conv, norm in _followers(model, input_size):
+        assert norm.running_mean is not None  # noqa: S101 - for the type checker: it keeps statistics
+        assert norm.running_var is not None  # noqa: S101 - the same
+        conv.weight, conv.bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+        parent, name = parents[norm]
+        setattr(parent, name, getattr(norm, "act", nn.Identity()))  # timm: a norm with an activation
+    return model
+
+
+def _followers(model: nn.Module, input_size: int) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Return the convolutions of *model* with the batch norm that reads their output."""
+    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors stay alive, so that no two have one id
+    found = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            made[id(output)] = module, output
+        elif isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in made:
+            found.append((made[id(inputs[0])][0], module))
+
+    hooks = [module.register_forward_hook(note) for module in model.modules()]
+    with torch.inference_mode():
+        model(torch.zeros(1, 3, input_size, input_size))
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 def _input_sides(model: nn.Module, input_size: int) -> dict[nn.Module, int]:
