@@ -2,10 +2,9 @@
 
 The last of the techniques. The network is traced as LiteRT will run it (``fer_core.integer.graph``), every
 weight and every stored value is rounded as int8 would round it, and training goes on with a low learning rate. Ranges
-follow the weights, then stand still while the weights settle. The float network is the teacher, unless the training has one: what
-rounding changed is told from what the labels ask for (Mishra and Marr, "Apprentice", https://arxiv.org/abs/1711.05852).
-Statistics and factors of batch norms stay: they are part
-of the weights by now. What is pruned or shared stays pruned or shared.
+follow the weights, then stand still while the weights settle. The float network is the teacher, unless the training has
+one: Mishra and Marr, "Apprentice" (ICLR 2018, https://arxiv.org/abs/1711.05852). Statistics and factors of batch norms
+stay: they are part of the weights by now. What is pruned or shared stays pruned or shared.
 """
 
 import copy
