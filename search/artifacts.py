@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 
 from fer_core.artifact import sha256_of
-from search.errors import ArtifactError
+from search.writing import cannot_write, writing
 
 _MANIFEST = "manifest.json"
 
@@ -70,7 +70,7 @@ class ArtifactStore:
     def locked(self, key: str) -> Iterator[None]:
         """Hold the sole right to compute *key*; wait while another process (or thread) holds it."""
         path = self._root / "locks" / key
-        with _writing(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -83,7 +83,7 @@ class ArtifactStore:
     def partial(self, key: str) -> Path:
         """Return the folder of the work in progress on *key*; call it with the lock held."""
         folder = self._root / "partial" / key
-        with _writing(folder):
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -93,7 +93,7 @@ class ArtifactStore:
         A damaged entry of the same key is replaced.
         """
         partial, entry = self.partial(key), self._entry(key)
-        with _writing(partial):
+        with writing(partial):
             files = sorted(path for path in partial.rglob("*") if path.is_file() and path.name != _MANIFEST)
             manifest = {str(path.relative_to(partial)): sha256_of(path) for path in files}
             (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1))
@@ -114,7 +114,7 @@ class ArtifactStore:
             compute(folder)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise _cannot_write(folder, error) from error
+                raise cannot_write(folder, error) from error
             raise
 
     def _entry(self, key: str) -> Path:
@@ -128,7 +128,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         ArtifactError: the disk is full or not writable; the old file is untouched.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with _writing(path):
+    with writing(path):
         try:
             draft.write_bytes(content)
             _sync(draft)
@@ -136,19 +136,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: Path, error: OSError) -> ArtifactError:
-    advice = "free some space or fix the permissions, then `fer-search resume`"
-    return ArtifactError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
 
 def _sync(path: Path) -> None:

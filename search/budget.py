@@ -1,5 +1,6 @@
 """How much a study may spend and has spent, and how long a stage may take: what a resumption may change."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -46,16 +47,26 @@ class Budget(Spec):
 
     No trial starts when one of these is spent; those that run come to their end. ``trials`` counts every trial that was
     handed out, in all runs together; so do ``cpu_hours``, the CPU time of the workers' own processes, which train
-    (converter and interpreters have processes of their own), and ``gpu_hours``, the time for which a trial held a GPU
-    after its latency was known, times its share of it. ``wall_minutes`` bounds one run.
+    (converter and interpreters have processes of their own), and ``gpu_hours``, the time for which a trial had a turn
+    after its latency was known, times the share of a GPU that goes with a turn. ``wall_minutes`` bounds one run.
+
+    ``concurrency`` trials compute at a time. ``ahead`` more are open, each a process with its memory, and compute when
+    others wait, for a phone or for what another trial trains. Left out, it is a quarter of ``concurrency``, rounded up,
+    and 0 with simulated phones, which keep nobody waiting.
     """
 
     trials: Annotated[int, Field(ge=1)] = 20
     concurrency: Annotated[int, Field(ge=1)] = 2
+    ahead: Annotated[int, Field(ge=0)] | None = None
     wall_minutes: Minutes | None = None
     cpu_hours: Hours | None = None
     gpu_hours: Hours | None = None
     stall: Stall | None = None
+
+    def in_flight(self, *, simulated: bool) -> int:
+        """Return how many trials are open at a time, where phones are *simulated* or not."""
+        usual = 0 if simulated else math.ceil(self.concurrency / 4)
+        return self.concurrency + (usual if self.ahead is None else self.ahead)
 
     def sentences(self, spent: Spent | None = None) -> tuple[str, ...]:
         """Return every bound in words, beside what was *spent* if that is given."""
@@ -75,8 +86,8 @@ class Budget(Spec):
 class Limits(Spec):
     """How many minutes a stage of one trial may take before it counts as hung; ``train`` is for one epoch.
 
-    Generous: they are there for what would never end. Waiting for another trial that computes the same does not count,
-    waiting for a phone does (``measure``), hence a day.
+    Generous: they are there for what would never end. Waiting for a turn, or for another trial that computes the same,
+    does not count; waiting for a phone does (``measure``), hence a day.
     """
 
     draft: Minutes = 30

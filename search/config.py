@@ -193,15 +193,11 @@ class SpaceConfig(Spec):
     @classmethod
     def _within_the_spec(cls, setting: Setting, info: ValidationInfo) -> Setting:
         _check_setting(setting, CompressionSpec, str(info.field_name))
-        if (
-            info.field_name == "qat_epochs"
-            and (setting.low if isinstance(setting, Range) else min(_numbers(setting))) < 1
-        ):
+        lowest = setting.low if isinstance(setting, Range) else min(_numbers(setting))
+        if info.field_name == "qat_epochs" and lowest < 1:
             raise ValueError('must be 1 or more; add "int8" to quantization for networks without this training')
-        if info.field_name == "pruning_ratio":
-            lowest = setting.low if isinstance(setting, Range) else min(_numbers(setting))
-            if lowest <= 0:
-                raise ValueError('must be above 0; add "none" to pruning for networks that are not pruned')
+        if info.field_name == "pruning_ratio" and lowest <= 0:
+            raise ValueError('must be above 0; add "none" to pruning for networks that are not pruned')
         return setting
 
     @model_validator(mode="after")
@@ -385,6 +381,11 @@ class StudyConfig(Spec):
         for source in (plain["data"]["evaluation"], *plain["data"]["training"]):
             source["path"] = Path(os.path.relpath(source["path"], root)).as_posix()
         return digest_of(plain, "phones" if self.lab.config or self.lab.url else "simulated")
+
+    @property
+    def in_flight(self) -> int:
+        """How many trials are open at a time."""
+        return self.budget.in_flight(simulated=self.lab.simulated_devices > 0)
 
     @property
     def reference_point(self) -> dict[ObjectiveName, float]:

@@ -107,14 +107,22 @@ class StudyFolder:
         return self.path / "notes"
 
     def stages(self) -> dict[int, str]:
-        """Return the stage that each trial is in which a worker has right now, by number; none before its first."""
+        """Return the stage that each trial is in which a worker has right now, by number; none before its first.
+
+        ``"waiting"`` where it waits for a turn, or for another trial that computes the same.
+        """
         found = {}
         for note in self.notes_path.glob("[0-9]*"):
             with suppress(OSError, ValueError):
-                stage, _, _ = note.read_text(encoding="utf-8", errors="replace").partition(" ")
+                stage, _, more = note.read_text(encoding="utf-8", errors="replace").partition("\n")[0].partition(" ")
                 if stage:
-                    found[int(note.name)] = stage
+                    found[int(note.name)] = "waiting" if more.endswith(" waiting") else stage
         return found
+
+    @property
+    def turns_path(self) -> Path:
+        """The folder of the turns to compute, one folder a machine, while a driver runs (``search.turns``)."""
+        return self.path / "turns"
 
     @property
     def warm_start_path(self) -> Path:

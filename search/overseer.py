@@ -5,13 +5,16 @@ ends whatever waits, sleeps or computes in Python. What does not come back to Py
 is stuck in its own code) ends with the whole process, by a watchdog that needs no Python.
 
 Meanwhile a note says what the process is at, for the driver, who learns of the death of a process but not why: a line
-with the stage and its limit, and behind it, where the watchdog ended it, where each thread was.
+with the stage, its limit and whether it waits, and behind it, where the watchdog ended it, where each thread was.
+
+A stage that waits, for a turn to compute or for what another process computes, has no time pass meanwhile.
 """
 
 import faulthandler
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO, NamedTuple
@@ -28,11 +31,21 @@ GRACE = 0.5
 class Overseer:
     """Watches one stage at a time by its *limits*; to be made, and called, in a main thread. Takes SIGALRM.
 
-    Before ``begin`` there is no note, and only the gentle end.
+    Before ``begin`` there is no note, and only the gentle end. *taken* waits for a turn and holds it
+    (``search.turns``), *clock* counts seconds.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        taken: Callable[[], AbstractContextManager[None]] = nullcontext,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._limits = limits
+        self._taken = taken
+        self._clock = clock
+        self._waited = self._computed = 0.0
+        self._has_turn = False
         self._note: IO[bytes] | None = None
         self._path: Path | None = None
         self._stage: Stage | None = None
@@ -59,11 +72,8 @@ class Overseer:
             StageTimeoutError: it took longer than its limit.
         """
         minutes: float = getattr(self._limits, stage)
-        if self._note is not None:
-            self._note.seek(0)
-            self._note.truncate()
-            self._note.write(f"{stage} {minutes:g}\n".encode())
         self._stage = stage
+        self._write()
         self._arm(60 * minutes)
         try:
             yield
@@ -73,13 +83,50 @@ class Overseer:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let no time pass inside the block: another process computes what this stage needs."""
-        left = self._disarm()
+        """Let no time pass inside the block: another process has what this stage needs.
+
+        Raises:
+            RuntimeError: there is a turn in hand. That other process may need it to go on.
+        """
+        if self._has_turn:
+            raise RuntimeError("a turn is to be taken behind every lock, and given back before any wait")
+        left, begun = self._disarm(), self._clock()
+        self._write(" waiting")
         try:
             yield
         finally:
+            self._waited += self._clock() - begun
+            self._write()
             if left > 0:
                 self._arm(left)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold a turn inside the block, to compute; ``waiting`` before it until there is one."""
+        with ExitStack() as held:
+            with self.waiting():
+                held.enter_context(self._taken())
+            begun, self._has_turn = self._clock(), True
+            try:
+                yield
+            finally:
+                self._computed += self._clock() - begun
+                self._has_turn = False
+
+    def stage_time(self) -> float:
+        """Return what a clock shows, in seconds, that stands still in ``waiting``."""
+        return self._clock() - self._waited
+
+    def turn_time(self) -> float:
+        """Return the seconds of all turns until now."""
+        return self._computed
+
+    def _write(self, more: str = "") -> None:
+        """Write the note of the stage that this process is in."""
+        if self._note is not None and self._stage is not None:
+            self._note.seek(0)
+            self._note.truncate()
+            self._note.write(f"{self._stage} {getattr(self._limits, self._stage):g}{more}\n".encode())
 
     def _arm(self, seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -117,7 +164,7 @@ def read_note(path: Path) -> Note | None:
         return None
     path.unlink(missing_ok=True)
     head, _, trace = text.partition("\n")
-    stage, _, minutes = head.partition(" ")
+    stage, minutes = [*head.split(" "), "", ""][:2]
     return Note(stage, float(minutes), trace.startswith("Timeout ("), trace) if minutes else None
 
 

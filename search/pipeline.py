@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from devicelab.errors import DeviceError, WorkloadError
@@ -22,6 +23,7 @@ from search.errors import StageTimeoutError
 from search.objectives import Constraint, Forecast, ObjectiveName, Outcome
 from search.provenance import code_digest, code_version, versions
 from search.record import Report
+from search.turns import one_by_one
 
 if TYPE_CHECKING:
     from fer_core.checkpoint import EpochReport  # brings torch
@@ -79,15 +81,18 @@ def journey(
     constraints: Constraint,
     guard: Guard = lambda _stage: nullcontext(),
     foresight: Foresight = Blind(),  # noqa: B008 - it has no state
+    *,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Generator[Report | Outcome]:
     """Walk *candidate* through its stages; yield a report per rung (0: latency, then epochs) and at last an outcome.
 
     What *foresight* is sure to be over the bound of the latency is not measured: infeasible by prediction.
     What is the candidate's own fault becomes a ``failed`` outcome with the reason: also a number that is none, and a
     stage that takes longer than *guard* allows. Everything else is raised: a ``DeviceError`` after the lab has tried
-    other phones (or none of them answered in time, or in numbers), and any error of ours.
+    other phones (or none of them answered in time, or in numbers), and any error of ours. *clock* counts the seconds
+    of stages.
     """
-    watch = Stopwatch(guard=guard)
+    watch = Stopwatch(clock, guard)
     try:
         with closing(_walk(candidate, bench, constraints, watch, foresight)) as steps:
             for step in steps:
@@ -244,10 +249,4 @@ class Stopwatch:
 
     def each[Item](self, stage: Stage, items: Generator[Item]) -> Generator[Item]:
         """Yield *items*, counting for *stage* the time that each takes to come, not what is done with it."""
-        with closing(items):
-            while True:
-                with self(stage):
-                    item = next(items, None)
-                if item is None:
-                    return
-                yield item
+        return one_by_one(items, partial(self, stage))

@@ -39,6 +39,7 @@ from search.artifacts import ArtifactStore, write_atomically
 from search.candidate import Candidate, digest_of
 from search.config import StudyConfig
 from search.provenance import code_digest, versions
+from search.turns import one_by_one
 
 type Measure = Callable[..., Measurement]
 """Measures a workload on some phone; ``devicelab.lab.Lab.measure`` or a remote one, with its ``background``."""
@@ -59,8 +60,8 @@ class Workbench:
     """The heavy things that a process keeps from one candidate to the next, and the stages that use them.
 
     *artifacts* is the folder of the artifact store, *cache* that of decoded faces; *measure* reaches
-    the lab; *waiting* is entered while another process computes the same. A context manager: the converter's
-    process ends with it.
+    the lab; *waiting* is entered while another process computes the same, *turn* to compute: behind every lock of the
+    store, for whoever holds one may need a turn. A context manager: the converter's process ends with it.
     """
 
     def __init__(
@@ -69,13 +70,16 @@ class Workbench:
         artifacts: Path,
         cache: Path,
         measure: Measure,
+        *,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.config = config
         self.store = ArtifactStore(artifacts, waiting)
         self.measure = measure
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._cache = cache
+        self._turn = turn
         self._open = ExitStack()
         self.training_faces = lru_cache(maxsize=2)(self._training_faces)
         self.evaluation_faces = lru_cache(maxsize=2)(self._evaluation_faces)
@@ -103,14 +107,17 @@ class Workbench:
         None shows what an evaluation face shows.
         """
         data = self.config.data
-        faces = load_faces(data.training, size, self._cache, apart_from=[data.evaluation]).of_population(population)
-        train, validation = validation_split(faces)
-        return faces.take(train), faces.take(validation)
+        with self._turn():
+            loaded = load_faces(data.training, size, self._cache, apart_from=[data.evaluation])
+            faces = loaded.of_population(population)
+            train, validation = validation_split(faces)
+            return faces.take(train), faces.take(validation)
 
     def _evaluation_faces(self, size: int) -> FaceSet:
         """Return the evaluation faces at *size* pixels."""
         source = self.config.data.evaluation
-        return load_faces([source], size, self._cache).of_population(source.population)
+        with self._turn():
+            return load_faces([source], size, self._cache).of_population(source.population)
 
     def key(self, stage: str, *inputs: BaseModel | str) -> str:
         """Return the key of *stage* for *inputs*."""
@@ -133,8 +140,9 @@ class Workbench:
 
         def export(folder: Path) -> None:
             images = np.random.default_rng(0).integers(0, 256, (_DRAFT_CALIBRATION, size, size, 3), dtype=np.uint8)
-            model = _told_apart(shape(build(architecture), compression).eval())
-            _save(to_artifact(model, architecture, compression, images, self.converter, folder / MODEL), folder)
+            with self._turn():
+                model = _told_apart(shape(build(architecture), compression).eval())
+                _save(to_artifact(model, architecture, compression, images, self.converter, folder / MODEL), folder)
 
         key = self.key("draft", architecture, compression)
         return _load(self.store.get_or_compute(key, export))
@@ -170,8 +178,9 @@ class Workbench:
         def export(folder: Path) -> None:
             train, _ = self._faces_of(candidate)
             model = self._quantized(candidate, self._compressed(candidate))
-            images = calibration_images(train, spec.calibration_images, candidate.training.seed)
-            _save(to_artifact(model, candidate.architecture, spec, images, self.converter, folder / MODEL), folder)
+            with self._turn():
+                images = calibration_images(train, spec.calibration_images, candidate.training.seed)
+                _save(to_artifact(model, candidate.architecture, spec, images, self.converter, folder / MODEL), folder)
 
         key = self.key("export", self.training_key(candidate), spec)
         return _load(self.store.get_or_compute(key, export))
@@ -185,7 +194,8 @@ class Workbench:
         faces = self.evaluation_faces(artifact.input_size)
 
         def score(folder: Path) -> None:
-            card = scoring.score(artifact.path, faces)
+            with self._turn():
+                card = scoring.score(artifact.path, faces)
             write_atomically(folder / _SCORECARD, card.model_dump_json().encode())
 
         entry = self.store.get_or_compute(self.key("score", artifact.digest, faces.digest), score)
@@ -205,7 +215,8 @@ class Workbench:
         model = build(candidate.architecture, seed=candidate.training.seed)
         checkpoint = folder / _CHECKPOINT
         history: list[dict[str, Any]] = []
-        for report in fit(model, train, validation, candidate.training, checkpoint=checkpoint, device=self.device):
+        epochs = fit(model, train, validation, candidate.training, checkpoint=checkpoint, device=self.device)
+        for report in one_by_one(epochs, self._turn):
             history.append(asdict(report))
             yield report
         torch.save(model.to("cpu").state_dict(), folder / _WEIGHTS)
@@ -220,7 +231,8 @@ class Workbench:
             return model
 
         def adapt(folder: Path) -> None:
-            adapted = train_quantized(model, spec, candidate.training, train, device=self.device)
+            with self._turn():
+                adapted = train_quantized(model, spec, candidate.training, train, device=self.device)
             torch.save(adapted.state_dict(), folder / _WEIGHTS)
 
         entry = self.store.get_or_compute(self.key("quantize", self.training_key(candidate), spec), adapt)
@@ -236,7 +248,8 @@ class Workbench:
             return model.eval()
 
         def repair(folder: Path) -> None:
-            smaller = compress(model, spec, candidate.training, train, device=self.device)
+            with self._turn():
+                smaller = compress(model, spec, candidate.training, train, device=self.device)
             torch.save(smaller.to("cpu").state_dict(), folder / _WEIGHTS)
 
         plain = spec.model_copy(update={"quantization": "float32", "calibration_images": 1, "qat_epochs": 0})

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -73,7 +74,7 @@ def _tune(study: Study, folder: StudyFolder, workshop: Workshop, account: Accoun
     config, record = folder.config, study.record()
     searcher = StudySearcher(
         study,
-        config.budget.concurrency,
+        config.in_flight,
         account.spent,
         note_of=lambda number: read_note(folder.notes_path / str(number)),
         learn=Notebook(folder.latencies_path, record).add,
@@ -82,16 +83,16 @@ def _tune(study: Study, folder: StudyFolder, workshop: Workshop, account: Accoun
     watch = Watch(lambda: interruption.came, audience.look, searcher.died)
     with ray_running(folder.path / "ray.json") as temporary:
         interruption.listen()
-        each = share(config.budget.concurrency)
+        turn, trial = share(config.budget.concurrency), share(config.in_flight)
         name = f"lab-{folder.path.name}-{uuid.uuid4().hex[:8]}"
         with lab_open(config, folder, name) as lab, _state_saved_once(), ending.told():
             tune.run(
-                trainable(Task(config, folder.path, lab, each), workshop),
+                trainable(Task(config, folder.path, lab, turn), workshop),
                 name=folder.path.name,
                 search_alg=searcher,
                 scheduler=_scheduler(record),
                 num_samples=-1,
-                resources_per_trial=_resources(each),
+                resources_per_trial=_resources(trial),
                 reuse_actors=True,
                 max_failures=0,  # what starts again is decided in search.tuning.searcher
                 raise_on_failed_trial=False,
@@ -101,6 +102,7 @@ def _tune(study: Study, folder: StudyFolder, workshop: Workshop, account: Accoun
                 verbose=0,
             )
             ending.spent(searcher.ended_by)
+    shutil.rmtree(folder.turns_path, ignore_errors=True)
 
 
 def _state_saved_once() -> AbstractContextManager[object]:

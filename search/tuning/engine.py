@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -24,10 +25,11 @@ LONGEST_FOLDER = 40
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one of the trials that run at a time may use. ``threads`` is the whole number of CPUs, at least 1."""
+    """What one of ``beside`` trials on a machine may use. ``threads`` is the whole number of CPUs, at least 1."""
 
     cpus: float
     gpus: float
+    beside: int = 1
 
     @property
     def threads(self) -> int:
@@ -82,17 +84,27 @@ def _start(folder: Path) -> None:
         raise StudyError(f"{what}: {' '.join(str(error).split())}") from error
 
 
-def share(concurrency: int) -> Share:
-    """Return what each of *concurrency* trials may use of the largest machine that Ray has.
+def share(count: int) -> Share:
+    """Return what each of *count* trials may use of the largest machine that Ray has.
 
-    Trials share a machine evenly; on a cluster of several machines each may use up to a whole one.
+    Trials share a machine evenly; on a cluster of several machines each may use up to a whole one. A GPU is shared by
+    as many as it takes, for Ray gives parts of one GPU, never of two.
     """
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = max(machine.get("CPU", 1.0) for machine in machines)
     gpus = max(machine.get("GPU", 0.0) for machine in machines)
-    beside = max(1, -(-concurrency // len(machines)))
+    beside = max(1, -(-count // len(machines)))
     fair = cpus / beside
-    return Share(cpus=fair if fair < 1 else float(int(fair)), gpus=min(1.0, gpus / beside))
+    return Share(
+        cpus=_counted(fair) if fair < 1 else float(int(fair)),
+        gpus=_counted(1 / math.ceil(beside / gpus)) if gpus else 0.0,
+        beside=beside,
+    )
+
+
+def _counted(part: float) -> float:
+    """Return *part* in the ten-thousandths that Ray counts in, rounded down, so that all parts fit."""
+    return math.floor(part * 10_000) / 10_000
 
 
 def _marked(mark: Path) -> list[Path]:

@@ -89,7 +89,7 @@ def lab_open(config: StudyConfig, folder: StudyFolder, name: str) -> Iterator[La
         yield LabService(config.lab.url, find_token(config.lab.token_file), config.name)
         return
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    waiting = {"max_concurrency": max(config.budget.concurrency, 1)}
+    waiting = {"max_concurrency": config.in_flight}
     lab = ray.remote(SharedLab).options(name=name, num_cpus=0, scheduling_strategy=here, **waiting).remote()
     answer(lab.open.remote(lab_config(config), folder.lab_store))
     yield OwnLab(name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.tune import Trainable
 
 from devicelab.errors import DeviceError, DeviceLabError, HostError, LeaseError, NoDeviceError, ServiceError
@@ -22,6 +23,7 @@ from search.overseer import Overseer
 from search.record import Report
 from search.tuning.engine import Share
 from search.tuning.latency import LabPlace, measuring
+from search.turns import Turns
 
 BLAME: tuple[tuple[type[Exception], Party, bool], ...] = (
     (DeviceError, "phone", True),
@@ -40,7 +42,7 @@ type Walk = Callable[[Candidate], Generator[Report | Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every worker of a study knows: the study, its folder, where latencies come from, its share of a machine."""
+    """What every worker of a study knows: the study, its folder, where latencies come from, what a turn may use."""
 
     config: StudyConfig
     folder: Path
@@ -65,11 +67,13 @@ def workshop(task: Task, overseer: Overseer) -> Iterator[Walk]:
     folder = StudyFolder(task.folder)
     with (
         measuring(task.lab) as measure,
-        Workbench(task.config, folder.artifacts_path, folder.cache_path, measure, overseer.waiting) as bench,
+        Workbench(
+            task.config, folder.artifacts_path, folder.cache_path, measure, waiting=overseer.waiting, turn=overseer.turn
+        ) as bench,
     ):
         bound = task.config.constraints.latency_ms if task.config.lab.predict else None
-        foresight = Foresight(folder.latencies_path, bound)
-        yield lambda candidate: journey(candidate, bench, task.config.constraints, overseer, foresight)
+        foresight, clock = Foresight(folder.latencies_path, bound), overseer.stage_time
+        yield lambda candidate: journey(candidate, bench, task.config.constraints, overseer, foresight, clock=clock)
 
 
 def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
@@ -84,7 +88,8 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
 
     class Journey(Trainable):  # type: ignore[misc] # Ray is untyped
         def setup(self, config: dict[str, Any]) -> None:
-            self._overseer = Overseer(task.config.limits)
+            here = folder.turns_path / ray.get_runtime_context().get_node_id()
+            self._overseer = Overseer(task.config.limits, Turns(here, task.share.beside).taken)
             self._workshop = workshop(task, self._overseer)
             self._walk = self._workshop.__enter__()
             self._begin(config)
@@ -95,7 +100,7 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
             return True
 
         def step(self) -> dict[str, Any]:
-            meter = Meter(task.share.gpus)
+            meter = Meter(task.share.gpus, self._overseer.turn_time)
             try:
                 told = next(self._steps)
             except Exception as error:  # noqa: BLE001 - told to the driver, which decides
@@ -107,7 +112,7 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
                 self._overseer.end()
                 ended = portable(told, folder.artifacts_path).model_dump_json()
                 return {"outcome": ended, "spent": meter.spent().model_dump_json(), "done": True}
-            spent = meter.spent(waiting=told.rung == 0)
+            spent = meter.spent(known=told.rung > 0)
             return {
                 "report": told.model_dump_json(),
                 "spent": spent.model_dump_json(),
@@ -128,21 +133,18 @@ def trainable(task: Task, workshop: Workshop) -> type[Trainable]:
 
 
 class Meter:
-    """Reads what this process spends from now on, where a trial holds *gpus*; its clocks are arguments."""
+    """Reads what this process spends from now on, where *gpus* go with a turn; its clocks are arguments."""
 
     def __init__(
-        self,
-        gpus: float,
-        cpu: Callable[[], float] = time.process_time,
-        wall: Callable[[], float] = time.perf_counter,
+        self, gpus: float, turn_time: Callable[[], float], cpu: Callable[[], float] = time.process_time
     ) -> None:
-        self._gpus, self._cpu, self._wall = gpus, cpu, wall
-        self._begun = cpu(), wall()
+        self._gpus, self._turn_time, self._cpu = gpus, turn_time, cpu
+        self._begun = cpu(), turn_time()
 
-    def spent(self, *, waiting: bool = False) -> Spent:
-        """Return what was spent; no GPU time while *waiting* for a phone."""
-        cpu, wall = self._cpu() - self._begun[0], self._wall() - self._begun[1]
-        return Spent(cpu_seconds=round(cpu, 6), gpu_seconds=0.0 if waiting else round(wall * self._gpus, 6))
+    def spent(self, *, known: bool = True) -> Spent:
+        """Return what was spent; no GPU time before the latency is *known*, until when nothing is trained."""
+        cpu, turns = self._cpu() - self._begun[0], self._turn_time() - self._begun[1]
+        return Spent(cpu_seconds=round(cpu, 6), gpu_seconds=round(turns * self._gpus, 6) if known else 0.0)
 
 
 def blame(error: Exception) -> tuple[Party, bool]:

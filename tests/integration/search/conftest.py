@@ -16,7 +16,8 @@ objectives = ["f1", "latency"]
 
 [budget]
 trials = 3
-concurrency = 2
+concurrency = 1
+ahead = 1
 
 [sampler]
 startup_trials = 2

@@ -1,8 +1,9 @@
 """A study whose journeys are fake and everything else is real; run as a script: ``fake_study.py FOLDER [BEHAVIOUR]``.
 
-Being ``__main__``, its functions travel to Ray's workers by value. Behaviours: ``slow`` takes half a second per
+An epoch is a turn, and notes how many trials have one just then. Being ``__main__``, its functions travel to Ray's
+workers by value. Behaviours: ``slow`` takes half a second per
 epoch; ``bug`` raises on trial 3; ``dies`` ends the worker's process once, ``dies-always`` each time; ``hot``
-raises a phone's error each time.
+raises a phone's error each time; ``three`` begins when three workers have a trial.
 """
 
 import os
@@ -56,13 +57,15 @@ learning_rate = { low = 1e-3, high = 1e-2, log = true }
 """
 
 
-def journey(behaviour: str, marks: Path, candidate: Candidate) -> Generator[Report | Outcome]:
+def journey(behaviour: str, marks: Path, overseer: Overseer, candidate: Candidate) -> Generator[Report | Outcome]:
     """Yield four epochs and an outcome that follow from the candidate's digest."""
     luck = int(candidate.digest[:8], 16) / 16**8
     latency = 30 + 130 * luck
     mark = marks / candidate.digest
     with mark.open("a") as stream:
         stream.write(f"{os.getpid()}\n")
+    while behaviour == "three" and len(workers_of(marks)) < 3:
+        time.sleep(0.05)
     misbehave(behaviour, mark)
     yield Report(rung=0, values={"latency_ms": latency}, at=None)
     if latency > 140:
@@ -70,9 +73,26 @@ def journey(behaviour: str, marks: Path, candidate: Candidate) -> Generator[Repo
         yield Outcome(state="infeasible", reason="slow", values={"latency": latency}, violations=broken)
         return
     for epoch in range(1, 5):
-        time.sleep(0.5 if behaviour == "slow" else 0.01)
+        with overseer.turn(), noted(marks.with_name("at-work")):
+            time.sleep(0.5 if behaviour == "slow" else 0.01)
         yield Report(rung=epoch, values={"val_f1": luck * epoch / 4}, at=None)
     yield Outcome(state="complete", values={"f1": luck, "latency": latency})
+
+
+def workers_of(marks: Path) -> set[str]:
+    """Return who has walked a candidate."""
+    return {line for path in marks.iterdir() for line in path.read_text().split()}
+
+
+@contextmanager
+def noted(folder: Path) -> Iterator[None]:
+    """Add to the file ``counts`` in *folder* how many processes are in such a block; one that was killed counts on."""
+    mine = folder / f"process-{os.getpid()}"
+    mine.touch()
+    with (folder / "counts").open("a") as stream:
+        stream.write(f"{len(list(folder.glob('process-*')))}\n")
+    yield
+    mine.unlink()
 
 
 def misbehave(behaviour: str, mark: Path) -> None:
@@ -88,10 +108,11 @@ def misbehave(behaviour: str, mark: Path) -> None:
 
 
 @contextmanager
-def workshop(behaviour: str, task: Task, _overseer: Overseer) -> Iterator[Walk]:
+def workshop(behaviour: str, task: Task, overseer: Overseer) -> Iterator[Walk]:
     marks = task.folder / "marks"
-    marks.mkdir(exist_ok=True)
-    yield partial(journey, behaviour, marks)
+    for folder in (marks, marks.with_name("at-work")):
+        folder.mkdir(exist_ok=True)
+    yield partial(journey, behaviour, marks, overseer)
 
 
 def main(folder: Path, behaviour: str = "plain") -> int:

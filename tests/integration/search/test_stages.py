@@ -9,10 +9,13 @@ import torch
 from devicelab.measurement import Workload
 from fer_core.specs import CompressionSpec
 from search import stages
+from search.budget import Limits
 from search.candidate import Candidate
 from search.config import StudyConfig
+from search.overseer import Overseer
 from search.space import Given, suggest
 from search.stages import Workbench
+from search.turns import Turns
 
 pytestmark = pytest.mark.slow
 
@@ -21,8 +24,11 @@ pytestmark = pytest.mark.slow
 def bench(mini: StudyConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     root = tmp_path_factory.mktemp("bench")
     torch.set_num_threads(1)
-    with Workbench(mini, root / "artifacts", root / "cache", measure=pytest.fail) as bench:
+    overseer = Overseer(Limits(), Turns(root / "turns", 1).taken)  # refuses to wait with a turn in hand
+    hooks = {"waiting": overseer.waiting, "turn": overseer.turn}
+    with Workbench(mini, root / "artifacts", root / "cache", measure=pytest.fail, **hooks) as bench:
         yield bench
+    assert overseer.turn_time() > 0
 
 
 @pytest.fixture(scope="module")

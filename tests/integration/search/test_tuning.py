@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,23 @@ def test_early_stopping_stops_some_and_leaves_none_open(folder: Path) -> None:
     stopped = [trial for trial in trials.values() if trial.state == "stopped"]
     assert {trial.reports[-1].rung for trial in stopped} <= {1, 2, 3}, "rungs of 4 epochs"
     assert all(trial.outcome is not None and "early stopping at epoch" in trial.outcome.reason for trial in stopped)
+
+
+def test_trials_ahead_take_turns_and_end_as_they_would_without(folder: Path) -> None:
+    text = (folder / "study.toml").read_text()
+    text = text.replace("startup_trials = 5", "startup_trials = 12")  # proposals that know of no outcome
+    ended = []
+    for ahead, behaviour in ((0, "plain"), (2, "three")):
+        study = folder.with_name(f"ahead-{ahead}")
+        study.mkdir()
+        (study / "study.toml").write_text(text.replace("concurrency = 2", f"concurrency = 1\nahead = {ahead}"))
+        assert _run(study, behaviour) == (0, "reason: finished\n")
+        _check_whole(study)
+        trials = _record(study).trials
+        ended.append({number: (trial.candidate, trial.outcome.values) for number, trial in trials.items()})
+        walked = [path.read_text().split() for path in (study / "marks").iterdir()]
+        assert len(set(chain.from_iterable(walked))) == ahead + 1
+        counts = (study / "at-work" / "counts").read_text().split()
+        assert set(counts) == {"1"}, "one turn, however many trials"
+        assert not (study / "turns").exists()
+    assert ended[0] == ended[1]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from search.config import StudyConfig
+from search.budget import Budget
+from search.config import LabConfigChoice, StudyConfig
 from search.errors import ConfigError
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
@@ -117,6 +118,21 @@ def test_the_digest_is_of_the_meaning_not_of_the_budget(study_file, config):
     for old, new in (("seed = 3", "seed = 4"), ("latency_ms = 120", "latency_ms = 60"), ("[48, 64]", "[48]")):
         study_file.write_text(text.replace(old, new))
         assert StudyConfig.load(study_file).digest != config.digest, new
+
+
+@pytest.mark.parametrize(
+    ("budget", "simulated", "in_flight"),
+    [
+        ({"concurrency": 1}, False, 2),
+        ({"concurrency": 8}, False, 10),
+        ({"concurrency": 8}, True, 8),
+        ({"concurrency": 8, "ahead": 0}, False, 8),
+        ({"concurrency": 2, "ahead": 3}, True, 5),
+    ],
+)
+def test_more_trials_are_open_than_compute_where_phones_keep_them_waiting(config, budget, simulated, in_flight):
+    lab = LabConfigChoice() if simulated else LabConfigChoice(url="http://lab:8000")
+    assert config.model_copy(update={"budget": Budget(**budget), "lab": lab}).in_flight == in_flight
 
 
 def test_the_digest_moves_with_its_folder(study_file, config, tmp_path):

@@ -4,7 +4,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,49 @@ def test_the_clock_runs_in_a_stage_and_not_while_it_waits_for_another_process() 
     assert _left() == 0, "no stage, no clock"
 
 
+def test_the_wait_for_a_turn_is_no_time_of_the_stage_and_the_turn_is_time_of_the_trial(tmp_path: Path) -> None:
+    now, log = [100.0], []
+    note = tmp_path / "7"
+
+    @contextmanager
+    def taken() -> Iterator[None]:
+        now[0] += 50  # until there is one
+        log.append((_left(), note.read_text()))
+        yield
+        log.append("given back")
+
+    overseer = Overseer(Limits(train=5), taken, clock=lambda: now[0])
+    overseer.begin(note)
+    with overseer("train"), overseer.turn():
+        assert 0 < _left() <= 300
+        assert (overseer.stage_time(), note.read_text()) == (100.0, "train 5\n")
+        now[0] += 8
+        with pytest.raises(RuntimeError, match="turn"), overseer.waiting():
+            pytest.fail("whoever has what is waited for may need the turn")
+        assert 0 < _left() <= 300
+    assert log == [(0, "train 5 waiting\n"), "given back"]
+    assert (overseer.stage_time(), overseer.turn_time()) == (108.0, 8.0)
+    overseer.end()
+
+
+def test_a_turn_is_given_back_when_its_stage_takes_too_long() -> None:
+    log = []
+
+    @contextmanager
+    def taken() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            log.append("given back")
+
+    overseer = Overseer(SHORT, taken)
+    with pytest.raises(StageTimeoutError), overseer("train"), overseer.turn():
+        time.sleep(LONG)
+    assert log == ["given back"]
+    with overseer.waiting():  # it has none any more
+        pass
+
+
 def test_what_does_not_come_back_to_python_ends_with_its_process_and_a_note(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", STUCK, str(tmp_path)], check=False, timeout=LONG)
     assert ended.returncode == 1
@@ -93,6 +137,10 @@ def test_a_note_tells_what_a_process_was_at(tmp_path: Path) -> None:
     with overseer("measure"):
         note = read_note(tmp_path / "notes" / "3")
     assert note == ("measure", 1440.0, False, "")
+    overseer.begin(tmp_path / "notes" / "6")
+    with overseer("train"), overseer.waiting():
+        note = read_note(tmp_path / "notes" / "6")
+    assert note == ("train", 120.0, False, "")
     overseer.begin(tmp_path / "notes" / "4")
     assert read_note(tmp_path / "notes" / "4") is None, "before its first stage"
     overseer.begin(tmp_path / "notes" / "5")

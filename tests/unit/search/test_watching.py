@@ -33,6 +33,7 @@ def test_a_study_that_nobody_runs_is_shown_once(studied: StudyFolder) -> None:
 def test_the_stages_of_trials_are_read_from_what_workers_noted(studied: StudyFolder) -> None:
     assert studied.stages() == {}
     studied.notes_path.mkdir()
-    for name, text in {"3": "train 120\n", "4": "", "5": "score 60\nTimeout (...", "x": "train 1\n"}.items():
+    notes = {"3": "train 120\n", "4": "", "5": "score 60\nTimeout (...", "6": "train 120 waiting\n", "x": "train 1\n"}
+    for name, text in notes.items():
         (studied.notes_path / name).write_text(text)
-    assert studied.stages() == {3: "train", 5: "score"}
+    assert studied.stages() == {3: "train", 5: "score", 6: "waiting"}

@@ -234,10 +234,6 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path, monk
     assert other.exists()
 
 
-def test_a_share_counts_whole_threads() -> None:
-    assert [Share(cpus, 0).threads for cpus in (0.5, 1.0, 3.0)] == [1, 1, 3]
-
-
 def test_faces_that_changed_since_they_judged_are_refused(
     studied: StudyFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,0 +1,153 @@
+"""How busy 16 turns are under real Ray Tune, with trials ahead and without (E14): stages sleep, all else is real.
+
+    python benchmarks/turns.py [--trials 200] [--ahead 0 4] [--phones 16 4]
+
+Study, searcher, Tune, Ray's workers (a process for each trial in flight), overseer and turns are the real ones. A trial
+is an export (0.2 to 4 s, as every stage, evenly in the logarithm: 1 to 20), a measurement, nine epochs, an export and a
+score, the same in every arm. All but the measurement take a turn; phones are as many and are queued for. A stage that
+sleeps needs no core, so 16 "workers" fit on any machine; Ray gives each of them a sixteenth of it.
+
+Busy is the share of 16 times the time in which somebody has a turn and works: from when the last process of the arm
+has begun until the last trial is handed out. ``benchmarks/utilisation.py`` asks the same in simulated time. Goal: 90 %.
+"""
+
+import argparse
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from search.budget import Stage
+from search.candidate import Candidate
+from search.folder import StudyFolder
+from search.ledger import Ledger
+from search.objectives import Outcome
+from search.overseer import Overseer
+from search.record import Report, TrialAsked
+from search.tuning.driver import drive
+from search.tuning.worker import Task, Walk
+from search.turns import Turns
+
+WORKERS, SHORTEST, LONGEST, EPOCHS = 16, 0.2, 4.0, 9
+STUDY = """\
+name = "turns"
+objectives = ["f1", "latency"]
+
+[budget]
+trials = {trials}
+concurrency = {workers}
+ahead = {ahead}
+
+[sampler]
+name = "random"
+
+[data]
+evaluation = {{ layout = "cafe", path = "nowhere" }}
+
+[[data.training]]
+layout = "folders"
+path = "nowhere"
+
+[space]
+architecture = ["mobilenetv3_small_100", "mobilenetv2_100"]
+
+[space.training]
+learning_rate = {{ low = 1e-3, high = 1e-2, log = true }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an arm came to: ``busy`` is a share, ``megabytes`` those of a worker."""
+
+    busy: float
+    minutes: float
+    megabytes: float
+
+
+@contextmanager
+def workshop(phones: int, task: Task, overseer: Overseer) -> Iterator[Walk]:
+    """Walk candidates through stages that sleep; note when this process worked."""
+    log = task.folder / f"worked-{os.getpid()}"
+    queue = Turns(task.folder / "phones", phones)
+
+    def work(stage: Stage, seconds: float) -> None:
+        with overseer(stage), overseer.turn():
+            begun = time.time()
+            time.sleep(seconds)
+            with log.open("a") as stream:
+                stream.write(f"{begun} {time.time()} {psutil.Process().memory_info().rss}\n")
+
+    yield partial(journey, work, queue, overseer)
+
+
+def journey(
+    work: Callable[[Stage, float], None], queue: Turns, overseer: Overseer, candidate: Candidate
+) -> Generator[Report | Outcome]:
+    """Yield what a trial tells; how long its stages take follows from the candidate."""
+    rng = np.random.default_rng(int(candidate.digest[:8], 16))
+
+    def seconds() -> float:
+        return float(np.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST))))
+
+    quality, latency, epoch = rng.random(), 10 + 80 * rng.random(), seconds()
+    work("draft", seconds())
+    with overseer("measure"), queue.taken():
+        time.sleep(seconds())
+    yield Report(rung=0, values={"latency_ms": latency}, at=None)
+    for number in range(1, EPOCHS + 1):
+        work("train", epoch)
+        yield Report(rung=number, values={"val_f1": quality * number / EPOCHS}, at=None)
+    work("export", seconds())
+    work("score", seconds())
+    yield Outcome(state="complete", values={"f1": quality, "latency": latency})
+
+
+def measured(folder: Path, trials: int, ahead: int, phones: int) -> Found:
+    """Run the study and return how busy its turns were."""
+    folder.mkdir()
+    (folder / "study.toml").write_text(STUDY.format(trials=trials, workers=WORKERS, ahead=ahead))
+    begun = time.time()
+    drive(StudyFolder(folder), partial(workshop, phones))
+    minutes = (time.time() - begun) / 60
+    logs = [np.loadtxt(path, ndmin=2) for path in folder.glob("worked-*")]
+    with Ledger.open(folder / "ledger.db", readonly=True) as ledger:
+        asked = [event.at.timestamp() for event in ledger.events() if isinstance(event, TrialAsked) and event.at]
+    if len(logs) != WORKERS + ahead:
+        raise RuntimeError(f"{len(logs)} processes took part, {WORKERS + ahead} were to; more trials are needed")
+    begin, end = max(log[0, 0] for log in logs), max(asked)
+    spans = np.concatenate(logs)
+    worked = np.clip(np.minimum(spans[:, 1], end) - np.maximum(spans[:, 0], begin), 0, None).sum()
+    return Found(worked / (WORKERS * (end - begin)), minutes, float(np.median(spans[:, 2])) / 1e6)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--ahead", type=int, nargs="*", default=[0, 4])
+    parser.add_argument("--phones", type=int, nargs="*", default=[16, 4])
+    arguments = parser.parse_args()
+    print(f"{WORKERS} turns, {arguments.trials} trials; goal 90 %\n")
+    print(f"{'phones':>6} {'ahead':>6} {'busy':>7} {'minutes':>8} {'MB a process':>13} {'load':>6}", flush=True)
+    for phones in arguments.phones:
+        for ahead in arguments.ahead:
+            with tempfile.TemporaryDirectory(prefix="fer-turns-", dir="/tmp") as home:
+                found = measured(Path(home) / "turns", arguments.trials, ahead, phones)
+            print(
+                f"{phones:6} {ahead:6} {found.busy:7.1%} {found.minutes:8.1f} {found.megabytes:13.0f} "
+                f"{os.getloadavg()[0]:6.1f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
