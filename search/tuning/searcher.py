@@ -9,6 +9,7 @@ a stage hung                           outcome ``failed``, the candidate's fault
 a phone or the lab failed              again, up to ``RETRIES`` times; then the run ends, blaming it
 the worker died or had no memory left  again, up to ``RETRIES`` times; then outcome ``failed``, the
                                        candidate's fault, if others get on; else the run ends
+the worker's machine was lost          again, up to ``MACHINES`` times; then as the line above
 anything else                          the run ends, blaming us or the worker's disk
 ====================================== =================================================================
 
@@ -42,6 +43,10 @@ RETRIES = 2
 """How often a trial starts again after the death of its process, or a phone's error, before that is its end."""
 
 
+MACHINES = 10
+"""How often a trial starts again because its machine was lost, before that counts like the death of its process."""
+MACHINE_LOST = "its node has died"
+"""How Ray 2.60 says so in an ``ActorDiedError``, which has no field for it; with the machine goes its Ray daemon."""
 IN_A_ROW = 3
 """How many candidates may end all their workers with none between that gets on; the next time it is the workers."""
 
@@ -74,7 +79,7 @@ def halting[**P, R](method: Callable[P, R]) -> Callable[P, R]:
 
 
 class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
-    """Hands the study's trials to Tune, at most *concurrency* at a time, and none when part of the budget is *spent*.
+    """Hands the study's trials to Tune, at most *in_flight* at a time, and none when part of the budget is *spent*.
 
     *note_of* tells what the worker that had a trial noted last; *learn* sees every report; *proven* tells whether a
     trial ever got on.
@@ -83,7 +88,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
     def __init__(
         self,
         study: Study,
-        concurrency: int,
+        in_flight: int,
         spent: Callable[[], Spending | None] = lambda: None,
         note_of: Callable[[int], Note | None] = lambda _number: None,
         *,
@@ -92,7 +97,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
     ) -> None:
         super().__init__()
         self._study = study
-        self._concurrency = concurrency
+        self._in_flight = in_flight
         self._spent = spent
         self._note_of = note_of
         self._learn = learn
@@ -100,6 +105,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self._dead: dict[int, Question] = {}
         self._again: deque[Question] = deque()
         self._failures: Counter[int] = Counter()
+        self._machines: Counter[int] = Counter()
         self._got_on = {-1} if proven else set()
         self._victims = 0
         self.ended_by: Spending | None = None
@@ -112,7 +118,7 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
         self.ended_by = self._spent()
         if self.ended_by is not None:
             return str(self.FINISHED)
-        if len(self._running) >= self._concurrency:
+        if len(self._running) >= self._in_flight:
             return None
         question = self._next()
         if question is None:
@@ -149,17 +155,19 @@ class StudySearcher(Searcher):  # type: ignore[misc] # Ray is untyped
     def died(self, number: int, trace: str) -> None:
         """Decide about trial *number*, whose process ended; *trace* is what Tune knows about it."""
         question, note = self._dead.pop(number), self._note_of(number)
-        if note is None:
-            self._failed(question, f"its process ended: {_last_line(trace)}", trace, "worker", again=True)
-        elif note.hung and note.stage == "measure":
+        where = f" in {note.stage}" if note else ""
+        if note and note.hung and note.stage == "measure":
             late = StageTimeoutError(note.stage, note.minutes)
             self._failed(question, f"no phone answered: {late}", note.trace, "phone", again=True)
-        elif note.hung:
+        elif note and note.hung:
             logger.warning("trial %d hung in %s:\n%s", number, note.stage, note.trace)
             self._fail(number, f"StageTimeoutError: {StageTimeoutError(note.stage, note.minutes)}")
+        elif MACHINE_LOST in trace and self._machines[number] < MACHINES:
+            self._machines[number] += 1
+            logger.warning("trial %d starts again: its machine was lost%s", number, where)
+            self._again.append(question)
         else:
-            said = f"its process ended in {note.stage}: {_last_line(trace)}"
-            self._failed(question, said, trace, "worker", again=True)
+            self._failed(question, f"its process ended{where}: {_last_line(trace)}", trace, "worker", again=True)
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger is what a study is resumed from."""

@@ -16,7 +16,14 @@ from search.record import Report
 from search.space import Given, covering_design, suggest
 from search.spending import Spending
 from search.study import NOTHING, Question
-from search.tuning.searcher import Halt, StudySearcher, Watch
+from search.tuning.searcher import MACHINES, RETRIES, Halt, StudySearcher, Watch
+
+KILLED = "ActorDiedError: killed"
+LOST = """\
+ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
+	class_name: Journey
+The actor died because its node has died. Node Id: 1
+"""
 
 
 class Study:
@@ -59,7 +66,7 @@ def study(config: StudyConfig) -> Study:
 
 @pytest.fixture
 def searcher(study: Study) -> StudySearcher:
-    return StudySearcher(study, concurrency=2)
+    return StudySearcher(study, in_flight=2)
 
 
 def _crash(said: str, blames: str, *, again: bool) -> dict[str, object]:
@@ -92,7 +99,7 @@ def test_a_study_that_is_finished_ends_the_search(searcher: StudySearcher, study
 def test_no_trial_starts_when_part_of_the_budget_is_spent(study: Study) -> None:
     over = Spending("wall_minutes", "time is up")
     spent = iter([None, over])
-    searcher = StudySearcher(study, concurrency=2, spent=lambda: next(spent))
+    searcher = StudySearcher(study, in_flight=2, spent=lambda: next(spent))
     assert searcher.suggest("a")["number"] == 0
     assert searcher.suggest("b") == searcher.FINISHED
     assert searcher.ended_by == over
@@ -116,7 +123,7 @@ def test_a_report_is_passed_on(searcher: StudySearcher, study: Study) -> None:
 
 def test_what_is_measured_is_learnt(study: Study) -> None:
     learnt: list[Report] = []
-    searcher = StudySearcher(study, concurrency=2, learn=learnt.append)
+    searcher = StudySearcher(study, in_flight=2, learn=learnt.append)
     searcher.suggest("a")
     measured = Report(rung=0, values={"latency_ms": 20.0}, features=(1.0, 2.0))
     searcher.on_trial_result("a", {"report": measured.model_dump_json()})
@@ -142,7 +149,7 @@ def test_a_journey_that_crashed_halts_the_run_and_stays_open(searcher: StudySear
     assert study.told == {}
 
 
-def _dies(searcher: StudySearcher, trial_id: str, number: int, trace: str = "ActorDiedError: killed") -> None:
+def _dies(searcher: StudySearcher, trial_id: str, number: int, trace: str = KILLED) -> None:
     """End a trial's process as Tune tells it."""
     searcher.on_trial_complete(trial_id, error=True)
     searcher.died(number, trace)
@@ -160,7 +167,7 @@ def test_what_may_fare_better_is_tried_again_and_then_ends_the_run_blaming_the_r
     study: Study, party: str
 ) -> None:
     study.trials = 1
-    searcher = StudySearcher(study, concurrency=2)
+    searcher = StudySearcher(study, in_flight=2)
     for attempt in "ab":
         assert searcher.suggest(attempt)["number"] == 0
         searcher.on_trial_complete(attempt, _crash("too hot", party, again=True))
@@ -176,7 +183,7 @@ def test_what_may_fare_better_is_tried_again_and_then_ends_the_run_blaming_the_r
 
 def test_a_candidate_that_ends_three_workers_while_others_get_on_is_to_blame(study: Study) -> None:
     study.trials = 5
-    searcher = StudySearcher(study, concurrency=1)
+    searcher = StudySearcher(study, in_flight=1)
     searcher.suggest("a")
     _dies(searcher, "a", 0)
     assert _get_on(searcher, "b") == 1, "a new trial goes before one that failed"
@@ -190,7 +197,7 @@ def test_a_candidate_that_ends_three_workers_while_others_get_on_is_to_blame(stu
 
 def test_workers_that_all_die_are_to_blame_themselves(study: Study) -> None:
     study.trials = 2
-    searcher = StudySearcher(study, concurrency=1)
+    searcher = StudySearcher(study, in_flight=1)
     for attempt in range(4):
         number = searcher.suggest(str(attempt))["number"]
         assert number == (0, 1, 0, 1)[attempt]
@@ -204,7 +211,7 @@ def test_workers_that_all_die_are_to_blame_themselves(study: Study) -> None:
 
 def test_of_many_candidates_in_a_row_that_end_all_workers_the_last_is_not_to_blame(study: Study) -> None:
     study.trials = 4
-    searcher = StudySearcher(study, concurrency=1, proven=True)
+    searcher = StudySearcher(study, in_flight=1, proven=True)
     for number in range(3):
         for attempt in range(3):
             assert searcher.suggest(f"{number} {attempt}")["number"] == number
@@ -229,7 +236,7 @@ def test_of_many_candidates_in_a_row_that_end_all_workers_the_last_is_not_to_bla
     ],
 )
 def test_what_a_dead_worker_noted_decides(study: Study, note: Note | None, state: str) -> None:
-    searcher = StudySearcher(study, concurrency=1, note_of=lambda _: note)
+    searcher = StudySearcher(study, in_flight=1, note_of=lambda _: note)
     searcher.suggest("a")
     _dies(searcher, "a", 0)
     if state == "failed":
@@ -239,6 +246,31 @@ def test_what_a_dead_worker_noted_decides(study: Study, note: Note | None, state
     else:
         assert study.told == {}
         assert [_get_on(searcher, str(n)) for n in range(3)] == [1, 0, 2]
+
+
+def test_a_machine_that_is_lost_does_not_count_against_its_trial_but_not_for_ever(study: Study) -> None:
+    study.trials = 1
+    searcher = StudySearcher(study, in_flight=1, proven=True)
+    for attempt in range(MACHINES + RETRIES):
+        assert searcher.suggest(str(attempt))["number"] == 0
+        _dies(searcher, str(attempt), 0, LOST)
+    assert study.told == {}
+    searcher.suggest("last")
+    _dies(searcher, "last", 0, LOST)
+    assert study.told[0].blames == "candidate"
+    assert study.told[0].reason.startswith("could not be evaluated, 3 times: its process ended: The actor died because")
+
+
+def test_between_machines_that_are_lost_the_deaths_of_workers_count(study: Study) -> None:
+    study.trials = 1
+    searcher = StudySearcher(study, in_flight=1, proven=True)
+    for trace in (LOST, KILLED, LOST, KILLED, LOST):
+        searcher.suggest(trace)
+        _dies(searcher, trace, 0, trace)
+    assert study.told == {}
+    searcher.suggest("last")
+    _dies(searcher, "last", 0, KILLED)
+    assert study.told[0].reason == "could not be evaluated, 3 times: its process ended: ActorDiedError: killed"
 
 
 def test_tune_tells_of_a_death_with_what_it_wrote_down(tmp_path: Path) -> None:
