@@ -14,7 +14,7 @@ worker, the raylet of the second node (which is replaced). Then the study may en
 - strayed: proposals that an uninterrupted Study with the same seed, told the same in the same order, does not make.
 
 The goal is 0 of each. Beside it: given up, trials that ended as failed because their worker died as often as
-``search.tuning.searcher`` allows. Kills come faster here than faults do; a raylet's counts like a worker's.
+``search.tuning.searcher`` allows. Kills come faster here than faults do; a raylet's does not count.
 """
 
 import json
@@ -72,6 +72,7 @@ objectives = ["f1", "latency"]
 [budget]
 trials = 700
 concurrency = 2
+ahead = AHEAD
 
 [data]
 evaluation = {{ layout = "cafe", path = "nowhere" }}
@@ -96,39 +97,43 @@ def outcome_of(candidate: Candidate) -> Outcome:
     return Outcome(state="complete", values={"f1": luck, "latency": 100 - 50 * luck**2})
 
 
-def train(finished: Path, key: str, folder: Path) -> None:
-    """Take 0.2 to 0.6 s; note in the file *finished* that the training *key* got to its end."""
-    time.sleep(0.2 + 0.4 * int(key[:2], 16) / 255)
+def train(overseer: Overseer, finished: Path, key: str, folder: Path) -> None:
+    """Take a turn of 0.2 to 0.6 s; note in the file *finished* that the training *key* got to its end."""
+    with overseer.turn():
+        time.sleep(0.2 + 0.4 * int(key[:2], 16) / 255)
     (folder / "weights").write_text(key)
     with finished.open("a") as stream:
         stream.write(f"{key}\n")
 
 
-def journey(store: ArtifactStore, finished: Path, candidate: Candidate) -> Generator[Report | Outcome]:
+def journey(
+    overseer: Overseer, store: ArtifactStore, finished: Path, candidate: Candidate
+) -> Generator[Report | Outcome]:
     """Yield a latency, then train or find the training, then yield an epoch and the outcome."""
     outcome = outcome_of(candidate)
     yield Report(rung=0, values={"latency_ms": outcome.values["latency"]}, at=None)
     shared = candidate.architecture.model_dump_json() + candidate.training.model_dump_json()
     key = sha256(shared.encode()).hexdigest()
-    store.get_or_compute(key, partial(train, finished, key))
+    store.get_or_compute(key, partial(train, overseer, finished, key))
     yield Report(rung=1, values={"val_f1": outcome.values["f1"]}, at=None)
     time.sleep(0.1)
     yield outcome
 
 
 @contextmanager
-def workshop(task: Task, _overseer: Overseer) -> Iterator[Walk]:
+def workshop(task: Task, overseer: Overseer) -> Iterator[Walk]:
     """Share one store of trainings."""
-    yield partial(journey, ArtifactStore(task.folder / "artifacts"), task.folder / "finished")
+    store = ArtifactStore(task.folder / "artifacts", overseer.waiting)
+    yield partial(journey, overseer, store, task.folder / "finished")
 
 
 class Search:
     """The cluster, the driver on it, and every process that was seen at work."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, ahead: int) -> None:
         self.folder = StudyFolder(home / "chaos")
         self.folder.path.mkdir()
-        self.folder.config_path.write_text(STUDY)
+        self.folder.config_path.write_text(STUDY.replace("AHEAD", str(ahead)))
         self._log = (home / "drivers.log").open("w")
         self._cluster = Cluster(initialize_head=True, head_node_args=self._arguments())
         self._cluster.add_node(**self._arguments())
@@ -263,11 +268,12 @@ def strayed(folder: StudyFolder, home: Path) -> int:
 @click.command()
 @click.option("--kills", default=100, show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Of who is killed, and when.")
+@click.option("--ahead", default=0, show_default=True, help="Trials in flight beside the two that train.")
 @click.option(
     "--inside", type=click.Path(exists=True, path_type=Path), hidden=True, help="Be the driver of this study."
 )
 @click.option("--trials", type=int, hidden=True, help="Of that driver: its budget.")
-def main(kills: int, seed: int, inside: Path | None, trials: int | None) -> None:
+def main(kills: int, seed: int, ahead: int, inside: Path | None, trials: int | None) -> None:
     """Search, kill, resume; count what is lost."""
     if inside is not None:
         print(drive(StudyFolder(inside, trials), workshop))
@@ -276,7 +282,7 @@ def main(kills: int, seed: int, inside: Path | None, trials: int | None) -> None
     with tempfile.TemporaryDirectory(prefix="fer-chaos-", dir="/tmp") as given, Progress() as progress:
         home = Path(given)
         os.environ["RAY_TMPDIR"] = str(home / "ray")
-        search = Search(home)
+        search = Search(home, ahead)
         victims: Counter[Victim] = Counter()
         for _ in progress.track(range(kills), description="kills"):
             time.sleep(chance.uniform(*PAUSE_SECONDS))
