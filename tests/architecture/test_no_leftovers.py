@@ -17,6 +17,7 @@ MAY_READ_THE_CLOCK = {
     "fer_core/child.py",  # the same: watches whether its parent lives
     "devicelab/protocols.py",  # the real Clock
     "search/ledger.py",  # the default of its clock argument
+    "search/turns.py",  # the default of its sleep argument: waits for processes of the operating system
 }
 
 
