@@ -20,7 +20,9 @@ import numpy as np
 
 from devicelab.block import measure_reference, run_block
 from devicelab.config import NoiseName, SimulatedPhone
+from devicelab.drivers.appium.driver import WARMUP_RUNS
 from devicelab.drivers.simulator import START_SECONDS, SimulatedDriver
+from devicelab.emulator.benchmark import APP_START_SECONDS
 from devicelab.errors import DeviceError, RefusedError
 from devicelab.measurement import PROTOCOL, Burst, Workload
 from devicelab.normalisation import SCHEDULE, Calibration, calibrated, drifted, due, phone_spread
@@ -60,9 +62,12 @@ class Phone(SimulatedDriver):
 
     def load(self, workload: Workload) -> None:
         """Start a process of a network that takes the nanoseconds that are its fingerprint."""
-        latency = int(workload.fingerprint, 16) / 1e6
         self._push(workload.fingerprint, FILE_BYTES)
         self._wait(START_SECONDS)
+        self._start(workload)
+
+    def _start(self, workload: Workload) -> None:
+        latency = int(workload.fingerprint, 16) / 1e6
         times = tuple(latency * CLOCKS_MHZ[0] / mhz for mhz in CLOCKS_MHZ)
         self._process = self.body.start(workload.fingerprint, workload.threads, times)
         self.spoilt.clear()
@@ -87,36 +92,45 @@ class Phone(SimulatedDriver):
 
 
 class Summarising(Phone):
-    """The same phone behind the official tool: a process per call that warms up by itself and tells no single run."""
+    """The same phone behind the official app: a process per call that warms up by itself and tells no single run."""
+
+    def __init__(self, config: SimulatedPhone, clock: VirtualClock) -> None:
+        super().__init__(config, clock)
+        self.processes = 0
 
     def load(self, workload: Workload) -> None:
         """Push the network; each call starts its own process."""
-        super().load(workload)
+        self._push(workload.fingerprint, FILE_BYTES)
         self.workload = workload
 
     def run(self, runs: int) -> Burst:
         """Start the tool for *runs* runs."""
-        super().load(self.workload)
-        first = super().run(max(1, math.ceil(500 / (int(self.workload.fingerprint, 16) / 1e6))))
+        self.processes += 1
+        self._wait(APP_START_SECONDS)
+        self._start(self.workload)
+        first = super().run(WARMUP_RUNS)
         burst = super().run(runs)
         return burst.model_copy(update={"times_ms": (), "first_ms": first.first_ms})
 
     def reference(self, runs: int) -> Burst:
         """Start the tool for the reference."""
-        process, self._process = self._process, None
-        try:
-            return super().reference(runs).model_copy(update={"times_ms": ()})
-        finally:
-            self._process = process
+        self.processes += 1
+        self._process = None
+        return super().reference(runs).model_copy(update={"times_ms": ()})
 
 
 @dataclass
 class Answer:
-    """What a lab answered, what it cost, and the truth about it: the largest share of spoilt runs in a used block."""
+    """What a lab answered, what it cost, and the truth about it: the largest share of spoilt runs in a used block.
+
+    ``blocks`` are all that were run, ``processes`` those of the tool, where each call starts one.
+    """
 
     agreed: Agreed
     phone_seconds: float
     spoilt: float
+    blocks: int
+    processes: int
 
 
 @dataclass
@@ -169,7 +183,7 @@ class Lab:
         workload = Workload(path=Path("-"), fingerprint=f"{round(latency_ms * 1e6):x}", threads=1)
         readings, failures, shares = [], [], []
         used: Counter[str] = Counter()
-        started = self.clock.now()
+        started, processes = self.clock.now(), self._processes()
         alone = len(self.phones) == 1
         while isinstance(
             decision := judge(readings, failures, threshold_ms=threshold_ms, prior_ms=latency_ms, alone=alone), Again
@@ -186,7 +200,11 @@ class Lab:
             readings.append(block.reading)
             shares.append(float(np.mean([phone.spoilt.get(one, False) for one in block.times])))
         spoilt = max(shares[index] for index in decision.used)
-        return Answer(decision, self.clock.now() - started, spoilt)
+        seconds, processes = self.clock.now() - started, self._processes() - processes
+        return Answer(decision, seconds, spoilt, used.total(), processes)
+
+    def _processes(self) -> int:
+        return sum(phone.processes for phone in self.phones if isinstance(phone, Summarising))
 
 
 def verdict(name: str, measured: float, goal: float, unit: str = "%", *, most: bool = True) -> str:
@@ -231,11 +249,19 @@ def _figures(
 
 
 def summaries(count: int) -> Iterator[str]:
-    """The same where only summaries are seen, each of a process of its own: the official tool behind Appium."""
+    """The same where only summaries are seen, each of a process of its own: the official app behind Appium."""
     for noise, (goal, _) in GOALS.items():
         answers, refused = _answers(noise, count // 2, 2, Summarising)
         yield f"  {noise}, {count // 2} measurements on 2 calibrated phones, {dict(refused)} refused"
         yield from _figures(answers, refused, count // 2, goal)
+        processes = [one.processes for one in answers]
+        blocks = sum(one.blocks for one in answers)
+        yield f"    {np.mean(processes):.1f} processes an answer, {sum(processes) / blocks:.2f} a block"
+        wrong, unsure, asked = _questions(noise, count // 2, Summarising)
+        yield f"    {len(asked)} questions, {unsure} left open, {np.median(asked):.1f} phone-seconds (median)"
+        yield verdict("wrong decisions", 100 * wrong / len(asked), 0.5)
+    _, refused = _answers("bad", count // 2, 1, Summarising)
+    yield verdict("bad phones refused", 100 * refused.total() / (count // 2), 99, most=False)
 
 
 def _answers(noise: NoiseName, count: int, phones: int, kind: type[Phone] = Phone) -> tuple[list[Answer], Counter[str]]:
@@ -358,6 +384,22 @@ def decisions(count: int) -> Iterator[str]:
         yield f"  {noise}: {len(early)} questions, {unsure} left open: too close to the threshold to be sure at 99 %"
         yield verdict("phone-seconds saved", 100 * (1 - sum(early) / sum(full[: len(early)])), 50, most=False)
         yield verdict("wrong decisions", 100 * wrong / len(early), 0.5)
+
+
+def _questions(noise: NoiseName, count: int, kind: type[Phone]) -> tuple[int, int, list[float]]:
+    """Ask *count* questions; return how many were answered wrongly, were left open, and the phone-seconds of each."""
+    wrong = unsure = 0
+    spent = []
+    for seed in _seeds(count):
+        latency = LATENCY_MS * math.exp(np.random.default_rng((seed, 10)).normal(0, 0.5))
+        try:
+            answer = Lab.of(noise, seed, 2, kind=kind).measure(latency, LATENCY_MS)
+        except RefusedError:
+            continue
+        spent.append(answer.phone_seconds)
+        unsure += answer.agreed.over is None
+        wrong += answer.agreed.over is not None and answer.agreed.over != (latency > LATENCY_MS)
+    return wrong, unsure, spent
 
 
 def speed(count: int) -> Iterator[str]:

@@ -4,10 +4,13 @@ A protocol is a generator that yields actions and is sent outcomes. It neither w
 can renew its lease between two actions and a simulation can drive a thousand of them.
 """
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
 from devicelab.device import Health
+from devicelab.errors import RefusedError
+from devicelab.faults import FAULTS
 from devicelab.measurement import Burst, Workload
 from devicelab.protocols import Clock, Driver
 
@@ -86,3 +89,20 @@ def expect[Answer: (Health, Burst)](kind: type[Answer], outcome: Outcome) -> Ans
     if not isinstance(outcome.answer, kind):
         raise TypeError(f"the action was to be answered with a {kind.__name__}, not {outcome.answer!r}")
     return outcome.answer
+
+
+def burst_of(name: str, outcome: Outcome, runs: int) -> Burst:
+    """Return the burst that *outcome* answers, of *runs* runs or more on the phone *name*.
+
+    Raises:
+        RefusedError: it has fewer runs, or times that are not above 0.
+    """
+    burst = expect(Burst, outcome)
+    times = burst.times_ms or (burst.typical_ms,)
+    if burst.runs < runs or not all(math.isfinite(time) and time > 0 for time in times):
+        raise RefusedError(
+            f"{name}: answered {burst.runs} times for {runs} runs, or times that are not above 0",
+            "garbled",
+            FAULTS["F25"],
+        )
+    return burst

@@ -17,13 +17,12 @@ from statistics import fmean, median
 
 import numpy as np
 
-from devicelab.actions import Load, Look, Outcome, Reference, Run, Steps, Wait, expect, perform
+from devicelab.actions import Load, Look, Reference, Run, Steps, Wait, burst_of, expect, perform
+from devicelab.bursts import burst_error, interval_of, time_bursts
 from devicelab.device import Device, Health
 from devicelab.errors import RefusedError
 from devicelab.estimation import (
-    BURST_LOOKS,
     LOOKS,
-    MEDIAN_ERROR,
     NORMAL_99,
     Block,
     Interval,
@@ -127,7 +126,7 @@ def reference(device: Device, reference_ms: float, rules: Rules = RULES) -> Step
             raise RefusedError(f"{device.name}: no two of {len(bursts)} references agree", "restless", FAULTS["F27"])
         if bursts:
             yield Wait(rules.reference_wait_seconds)
-        bursts.append(_checked(device, (yield Reference(rules.reference_runs)), rules.reference_runs))
+        bursts.append(burst_of(device.name, (yield Reference(rules.reference_runs)), rules.reference_runs))
     after = expect(Health, (yield Look()))
     check_after(device.name, before, after, (1.0, 1.0), rules)
     used = [bursts[index] for index in group]
@@ -158,9 +157,8 @@ def block(
     started, before = yield from _fit(device, rules)
     yield Load(workload)
     canary = yield from _canary(device, reference_ms, calibration, rules)
-    warm = yield from _warm_up(device, rules)
     factor = _factor([canary], reference_ms, calibration)
-    timed = yield from _time(device, factor, _calm(warm), threshold_ms, rules)
+    warm, timed = yield from _timed(device, factor, threshold_ms, rules, summaries=not canary.times_ms)
     canary_after = yield from _canary_after(device, canary, timed, rules)
     end = yield Look()
     after = expect(Health, end)
@@ -190,6 +188,7 @@ class _Seen:
 def _reading(device: Device, seen: _Seen, factor: tuple[float, float], scatter: float) -> TimedBlock:
     interval, times = _interval(seen.timed), _values(seen.timed)
     before, after = seen.health
+    first = (seen.warm or seen.timed)[0]
     return TimedBlock(
         reading=Reading(
             device=device.name,
@@ -197,7 +196,7 @@ def _reading(device: Device, seen: _Seen, factor: tuple[float, float], scatter: 
             low_ms=interval.low,
             high_ms=interval.high,
             p90_ms=float(np.quantile(times, 0.9)) if seen.timed[0].times_ms else None,
-            first_ms=seen.warm[0].first_ms or seen.warm[0].max_ms,
+            first_ms=first.first_ms or first.max_ms,
             runs=sum(burst.runs for burst in seen.timed),
             warmup_runs=sum(burst.runs for burst in seen.warm),
             canary_ms=(seen.canary[0].typical_ms, seen.canary[1].typical_ms),
@@ -241,7 +240,7 @@ def _canary(device: Device, reference_ms: float, calibration: Calibration | None
     for attempt in range(rules.canary_tries):
         if attempt:
             yield Wait(rules.canary_wait_seconds)
-        burst = _checked(device, (yield Reference(rules.canary_runs)), rules.canary_runs)
+        burst = burst_of(device.name, (yield Reference(rules.canary_runs)), rules.canary_runs)
         ratio = burst.typical_ms / reference_ms / expected
         if abs(ratio - 1) <= reach and stretch_apart(burst.times_ms) <= rules.max_stretch:
             return burst
@@ -255,36 +254,41 @@ def _canary_after(device: Device, before: Burst, timed: list[Burst], rules: Rule
     A clock step of 6.8 % is not taken for background work, which makes runs longer by more or only a stretch of them.
     Of a block that stopped early all runs may have been in it: such a block is refused.
     """
-    short = bool(timed[0].times_ms) and len(_values(timed)) < LOOKS[0]
+    done = len(_values(timed))
+    short = done < (LOOKS[0] if timed[0].times_ms else rules.bursts)
     for attempt in range(rules.canary_tries):
         if attempt:
             yield Wait(rules.canary_wait_seconds)
-        burst = _checked(device, (yield Reference(rules.canary_runs)), rules.canary_runs)
+        burst = burst_of(device.name, (yield Reference(rules.canary_runs)), rules.canary_runs)
         worked = burst.typical_ms / before.typical_ms - 1 > rules.canary_reach
         if not worked and stretch_apart(burst.times_ms) <= rules.max_stretch:
             break
         if short:
-            text = f"{device.name}: background work at the end of a block of {len(_values(timed))} runs"
+            what = "runs" if timed[0].times_ms else "bursts"
+            text = f"{device.name}: background work at the end of a block of {done} {what}"
             raise RefusedError(text, "disturbed", FAULTS["F27"])
     return burst
 
 
+def _timed(
+    device: Device, factor: tuple[float, float], threshold_ms: float | None, rules: Rules, *, summaries: bool
+) -> Steps[tuple[list[Burst], list[Burst]]]:
+    """Return the bursts that do not count (warm-up, and what is apart from the rest) and those that do."""
+    if summaries:
+        found = yield from time_bursts(device, factor, threshold_ms, rules)
+        return found.apart, found.alike
+    warm = yield from _warm_up(device, rules)
+    return warm, (yield from _time(device, factor, _calm(warm), threshold_ms, rules))
+
+
 def _warm_up(device: Device, rules: Rules) -> Steps[list[Burst]]:
-    """Run until times stop falling. A tool that warms up by itself gets one burst, and more if it has not settled."""
-    bursts = [_checked(device, (yield Run(rules.first_runs)), rules.first_runs)]
-    if not bursts[0].times_ms:
-        while len(bursts) < 4 and not (len(bursts) > 1 and abs(_ratio(bursts[-2:]) - 1) <= rules.canary_drift):
-            bursts.append(_checked(device, (yield Run(rules.burst_runs)), rules.burst_runs))
-        return bursts
+    """Run until times stop falling."""
+    bursts = [burst_of(device.name, (yield Run(rules.first_runs)), rules.first_runs)]
     times = list(bursts[0].times_ms)
     while len(times) < rules.max_warmup_runs and sum(times) < 1e3 * rules.max_warmup_seconds and not settled(times):
-        bursts.append(_checked(device, (yield Run(1)), 1))
+        bursts.append(burst_of(device.name, (yield Run(1)), 1))
         times.extend(bursts[-1].times_ms)
     return bursts
-
-
-def _ratio(pair: list[Burst]) -> float:
-    return pair[1].typical_ms / pair[0].typical_ms
 
 
 def _time(
@@ -299,8 +303,9 @@ def _time(
     early = rules.early_looks if threshold_ms is not None else ()
     restarts = 0
     while True:
-        runs = _next_runs(bursts, early=early, rules=rules)
-        bursts.append(_checked(device, (yield Run(runs)), runs))
+        done = len(_values(bursts))
+        runs = next(look for look in sorted({*early, *LOOKS}) if look > done) - done
+        bursts.append(burst_of(device.name, (yield Run(runs)), runs))
         values = _values(bursts)
         apart = max(stretch_apart(values), median(values) / calm_ms - 1)
         if apart > rules.max_stretch:
@@ -310,32 +315,23 @@ def _time(
             restarts += 1
             bursts = []
             continue
-        decided = threshold_ms is not None and len(values) >= 4 and _early(device, values, factor, threshold_ms)
+        decided = threshold_ms is not None and _early(device, values, factor, threshold_ms)
         if decided or _enough(bursts, rules):
             return bursts
 
 
 def _calm(warm: list[Burst]) -> float:
-    """Return the lowest median of 3 successive runs of warm-up, infinite where single runs are not seen."""
-    times = _values(warm) if warm[0].times_ms else ()
+    """Return the lowest median of 3 successive runs of warm-up."""
+    times = _values(warm)
     return min((median(times[first : first + 3]) for first in range(len(times) - 2)), default=math.inf)
-
-
-def _next_runs(bursts: list[Burst], *, early: tuple[int, ...], rules: Rules) -> int:
-    """Return how many runs come next: up to the next look, or the runs of a short burst where only those are seen."""
-    if bursts and not bursts[0].times_ms:
-        return rules.burst_runs
-    done = len(_values(bursts))
-    return next(look for look in sorted({*early, *LOOKS}) if look > done) - done
 
 
 def _enough(bursts: list[Burst], rules: Rules) -> bool:
     done = len(_values(bursts))
-    looks = LOOKS if bursts[0].times_ms else BURST_LOOKS
     spent = sum(burst.runs * burst.mean_ms for burst in bursts)
-    if done >= looks[-1] or spent >= 1e3 * rules.max_block_seconds:
+    if done >= LOOKS[-1] or spent >= 1e3 * rules.max_block_seconds:
         return True
-    return done in looks and _interval(bursts).precision <= math.sqrt(2) * rules.precision
+    return done in LOOKS and _interval(bursts).precision <= math.sqrt(2) * rules.precision
 
 
 def _early(device: Device, values: tuple[float, ...], factor: tuple[float, float], threshold_ms: float) -> bool:
@@ -352,8 +348,7 @@ def _values(bursts: list[Burst]) -> tuple[float, ...]:
 
 
 def _interval(bursts: list[Burst]) -> Interval:
-    raw = bool(bursts[0].times_ms)
-    return median_interval(_values(bursts), 0.05 / len(LOOKS if raw else BURST_LOOKS))
+    return median_interval(_values(bursts)) if bursts[0].times_ms else interval_of(bursts)
 
 
 def _scatter(bursts: list[Burst]) -> float:
@@ -373,18 +368,4 @@ def _factor(canaries: list[Burst], reference_ms: float, calibration: Calibration
 
 
 def _canary_error(burst: Burst) -> float:
-    if burst.times_ms:
-        return relative_error_of_median(burst.times_ms)
-    return MEDIAN_ERROR * spread_below(burst.typical_ms, burst.min_ms, burst.runs) / math.sqrt(burst.runs)
-
-
-def _checked(device: Device, outcome: Outcome, runs: int) -> Burst:
-    burst = expect(Burst, outcome)
-    times = burst.times_ms or (burst.typical_ms,)
-    if burst.runs < runs or not all(math.isfinite(time) and time > 0 for time in times):
-        raise RefusedError(
-            f"{device.name}: answered {burst.runs} times for {runs} runs, or times that are not above 0",
-            "garbled",
-            FAULTS["F25"],
-        )
-    return burst
+    return relative_error_of_median(burst.times_ms) if burst.times_ms else burst_error(burst)

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 LOOKS = (20, 30, 45, 68, 101, 152, 228, 342)
 """Numbers of runs after which a block may stop; each look spends an equal share of ``ALPHA`` (Bonferroni)."""
-BURST_LOOKS = (6, 9, 14, 21)
-"""The same for a phone that only summarises: numbers of bursts, of whose medians the order statistics are taken."""
 ALPHA = 0.05
 SESSION_SD = 0.012
 """Relative spread of the median between process starts: 0.8 % (quiet phone) to 1.5 % (bad one), taken as 1.2 %."""

@@ -18,10 +18,12 @@ class Rules:
     (``canary_drift``: one clock step of the SD450 is 6.8 %). The warm-up: its first runs, and when it ends anyway.
 
     The block: the ``precision`` of the median that two blocks together are to reach (half the interval over the
-    median; each stops at sqrt(2) times that), when it stops anyway, the runs of one burst where only summaries are
-    seen, how far a stretch of successive runs may be from the rest and how often timing begins again because of
-    that, how much single runs may scatter, at which numbers of runs a decision may be early. The reference: its
-    processes, the runs in each, how many processes at most, and the pause between.
+    median; each stops at sqrt(2) times that), when it stops anyway, how far a stretch of successive runs may be from
+    the rest and how often timing begins again because of that, how much single runs may scatter, at which numbers of
+    runs a decision may be early. Where only summaries are seen (``devicelab.bursts``): the runs of the first burst,
+    how long the others last and how many runs that may be, how far a burst may be from the median of all, how many
+    must be alike, how many for an early decision, how many there may be. The reference: its processes, the
+    runs in each, how many processes at most, and the pause between.
     """
 
     max_temperature_c: float = 34.0
@@ -40,11 +42,17 @@ class Rules:
     max_warmup_seconds: float = 5.0
     precision: float = 0.02
     max_block_seconds: float = 60.0
-    burst_runs: int = 10
     max_stretch: float = 0.10
     max_restarts: int = 3
     max_spread: float = 0.044
     early_looks: tuple[int, ...] = (8, 12)
+    burst_runs: int = 10
+    burst_seconds: float = 2.0
+    max_burst_runs: int = 2000
+    burst_reach: float = 0.03
+    bursts: int = 3
+    early_bursts: int = 2
+    max_bursts: int = 9
     reference_bursts: int = 3
     reference_runs: int = 30
     reference_tries: int = 5

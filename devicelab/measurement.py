@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from devicelab.device import Source, Value
 
-PROTOCOL = "two-canaried-blocks-2"
+PROTOCOL = "two-canaried-blocks-3"
 """Name and version of the measurement protocol; a change of its rules needs a new name, which empties the cache."""
 
 
@@ -112,9 +112,10 @@ class Reading(Value):
     cold first inference. ``canary_ms`` is the fixed reference workload right before and after, ``factor`` its ratio to
     the platform's nominal time (how slow this phone was just then, weighed with its calibration if there is one),
     ``factor_error`` that ratio's relative standard error. Temperatures (battery, in Celsius) are before and after.
-    ``seconds`` is how long the block held the phone, waiting for it to cool included. ``spread`` is the relative
-    standard deviation of single runs, ``bursts`` the calls it took, ``boot_id`` the phone's start it happened
-    in, ``load1`` the load average before it.
+    ``seconds`` is how long the block held the phone, waiting for it to cool included. ``warmup_runs`` are those that do
+    not count: warm-up, and bursts that were apart from the rest. ``spread`` is the relative standard deviation of
+    single runs, ``bursts`` the calls that count, ``boot_id`` the phone's start it happened in, ``load1`` the load
+    average before it.
     """
 
     device: str

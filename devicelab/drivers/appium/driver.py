@@ -37,8 +37,8 @@ from devicelab.roofline import latency_ms
 
 logger = logging.getLogger(__name__)
 
-WARMUP_RUNS = 5
-"""Untimed runs of each process: the excess of a cold start has fallen to a few percent after them."""
+WARMUP_RUNS = 8
+"""Untimed runs of each process: the excess of a cold start has fallen to half a percent after them (simulated)."""
 RUN_SECONDS, SLOWEST = 30.0, 10.0
 """A run may take so many seconds, and so many times as long as predicted: the lowest clock makes it 2.8 times."""
 LONGEST_RUN_SECONDS = 300.0

@@ -10,7 +10,7 @@ from devicelab.config import SimulatedPhone
 from devicelab.device import Device, Health
 from devicelab.drivers.simulator import PLATFORM, SimulatedDriver
 from devicelab.errors import DeviceError, RefusedError
-from devicelab.estimation import BURST_LOOKS, LOOKS
+from devicelab.estimation import LOOKS
 from devicelab.gate import RULES, unfit
 from devicelab.measurement import Burst, Workload
 from devicelab.normalisation import calibrated
@@ -46,12 +46,23 @@ class Scripted(SimulatedDriver):
 class Summarising(Scripted):
     """A phone whose tool is a process per call, warms up by itself and tells no single run."""
 
-    def _spoilt(self, verb, answer):
-        if verb == "run":
-            first = answer.first_ms or 1.9 * answer.median_ms
-            warm = Burst.of(self.body.run(self._process, answer.runs))
-            answer = warm.model_copy(update={"times_ms": (), "first_ms": first})
-        return super()._spoilt(verb, answer)
+    def run(self, runs):
+        workload = self.loaded
+        self.load(workload)
+        first = SimulatedDriver.run(self, 8).first_ms
+        burst = SimulatedDriver.run(self, runs).model_copy(update={"first_ms": first})
+        return self._summary("run", burst)
+
+    def reference(self, runs):
+        self._process = None
+        return self._summary("reference", SimulatedDriver.reference(self, runs))
+
+    def load(self, workload):
+        self.loaded = workload
+        super().load(workload)
+
+    def _summary(self, verb, burst):
+        return self._spoilt(verb, burst).model_copy(update={"times_ms": ()})
 
 
 def slower(factor, part=1.0):
@@ -90,17 +101,45 @@ def test_a_restless_phone_is_timed_longer_or_refused(model):
     assert refused.value.reason in {"restless", "disturbed", "canary"}
 
 
-def test_summaries_are_many_short_bursts(model):
+def test_summaries_are_few_long_bursts(model):
     result, driver, _ = measured(model, Summarising)
     reading = result.reading
-    assert reading.bursts == len(result.times) == BURST_LOOKS[0]
-    assert reading.p90_ms is None
+    assert reading.bursts == len(result.times) == RULES.bursts
+    assert (driver.calls["run"], driver.calls["reference"]) == (RULES.bursts, 2)
+    assert (reading.p90_ms, reading.warmup_runs) == (None, 0)
     assert reading.first_ms > 1.5 * reading.median_ms
     raw = measured(model)[0].reading
     assert reading.median_ms / reading.factor == pytest.approx(raw.median_ms / raw.factor, rel=0.01)
     noisy = measured(model, Summarising, noise="noisy", seed=3)[0].reading
     assert 0.015 < noisy.spread < RULES.max_spread
-    assert driver.calls["run"] < 20
+
+
+def test_summaries_are_not_taken_from_background_work(model):
+    calm = measured(model, Summarising)[0].reading
+    for call in range(1, RULES.bursts + 1):
+        spoilt, driver, _ = measured(model, Summarising, spoil={("run", call): slower(1.3)})
+        assert spoilt.reading.median_ms == pytest.approx(calm.median_ms, rel=5e-3)
+        assert (driver.calls["run"], spoilt.reading.warmup_runs > 0) == (RULES.bursts + 1, True)
+    two = {("run", call): slower(1.3) for call in (1, 2)}
+    assert measured(model, Summarising, spoil=two)[0].reading.median_ms == pytest.approx(calm.median_ms, rel=5e-3)
+    always = {("run", call): slower(1 + call / 10) for call in range(1, RULES.max_bursts + 1)}
+    with pytest.raises(RefusedError, match="bursts are apart from the rest") as refused:
+        measured(model, Summarising, spoil=always)
+    assert refused.value.reason == "disturbed"
+    with pytest.raises(RefusedError, match="moved by") as refused:
+        measured(model, Summarising, spoil={("reference", 2): slower(1.068)})
+    assert refused.value.reason == "canary"
+
+
+def test_a_question_to_summaries_is_answered_early_if_it_can_be(model):
+    calm = measured(model, Summarising)[0].reading
+    typical = calm.median_ms / calm.factor
+    for share, bursts in ((0.5, RULES.early_bursts), (2.0, RULES.early_bursts), (1.01, RULES.bursts)):
+        assert measured(model, Summarising, threshold_ms=share * typical)[0].reading.bursts == bursts
+    spoil = {("run", 1): slower(1.3), ("run", 2): slower(1.3), ("reference", 2): slower(1.3)}
+    with pytest.raises(RefusedError, match="background work at the end of a block of 2 bursts") as refused:
+        measured(model, Summarising, spoil=spoil, threshold_ms=1.15 * typical)
+    assert refused.value.reason == "disturbed"
 
 
 def test_a_calibrated_phone_is_held_to_its_calibration(model):
