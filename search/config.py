@@ -370,8 +370,8 @@ class StudyConfig(Spec):
         named += [("space.training.teacher_weights", Path(teacher))] if teacher != "none" else []
         for key, given in named:
             if not given.exists():
-                hint = "; make or unpack it first (README: data)" if key.startswith("data") else ""
-                raise ConfigError(f"{path}: {key}: {given} does not exist{hint}")
+                hint = "; fer-data render, or unpack a set there" if key.startswith("data") else ""
+                raise ConfigError(f"{path}: {key}: {os.path.normpath(given)} does not exist{hint}")
 
     @cached_property
     def digest(self) -> str:
