@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nobody is told about whom
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # catching up is ours; by default a call takes four minutes to fail
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for answers
 }
 """What holds unless the environment says otherwise."""
 STATUS: dict[State, str] = {"failed": "FAILED", "stopped": "KILLED", "interrupted": "KILLED"}
