@@ -1,11 +1,12 @@
 """How busy 16 turns are under real Ray Tune, with trials ahead and without (E14): stages sleep, all else is real.
 
-    python benchmarks/turns.py [--trials 200] [--ahead 0 4] [--phones 16 4]
+    python benchmarks/turns.py [--trials 200] [--ahead 0 4] [--phones 16 4] [--bare]
 
 Study, searcher, Tune, Ray's workers (a process for each trial in flight), overseer and turns are the real ones. A trial
 is an export (0.2 to 4 s, as every stage, evenly in the logarithm: 1 to 20), a measurement, nine epochs, an export and a
 score, the same in every arm. All but the measurement take a turn; phones are as many and are queued for. A stage that
-sleeps needs no core, so 16 "workers" fit on any machine; Ray gives each of them a sixteenth of it.
+sleeps needs no core, so 16 "workers" fit on a small machine; Ray gives each of them a sixteenth of it. With ``--bare``
+processes walk the same trials without Ray, Tune and study, where a machine is too busy to start twenty of Ray's.
 
 Busy is the share of 16 times the time in which somebody has a turn and works: from when the last process of the arm
 has begun until the last trial is handed out. ``benchmarks/utilisation.py`` asks the same in simulated time. Goal: 90 %.
@@ -13,6 +14,7 @@ has begun until the last trial is handed out. ``benchmarks/utilisation.py`` asks
 
 import argparse
 import math
+import multiprocessing
 import os
 import tempfile
 import time
@@ -20,12 +22,14 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 
-from search.budget import Stage
+from search.budget import Limits, Stage
 from search.candidate import Candidate
 from search.folder import StudyFolder
 from search.ledger import Ledger
@@ -111,16 +115,43 @@ def journey(
     yield Outcome(state="complete", values={"f1": quality, "latency": latency})
 
 
-def measured(folder: Path, trials: int, ahead: int, phones: int) -> Found:
-    """Run the study and return how busy its turns were."""
-    folder.mkdir()
+def through_tune(folder: Path, trials: int, ahead: int, phones: int) -> list[float]:
+    """Run the study; return when its trials were handed out."""
     (folder / "study.toml").write_text(STUDY.format(trials=trials, workers=WORKERS, ahead=ahead))
-    begun = time.time()
     drive(StudyFolder(folder), partial(workshop, phones))
-    minutes = (time.time() - begun) / 60
-    logs = [np.loadtxt(path, ndmin=2) for path in folder.glob("worked-*")]
     with Ledger.open(folder / "ledger.db", readonly=True) as ledger:
-        asked = [event.at.timestamp() for event in ledger.events() if isinstance(event, TrialAsked) and event.at]
+        return [event.at.timestamp() for event in ledger.events() if isinstance(event, TrialAsked) and event.at]
+
+
+def bare(folder: Path, trials: int, ahead: int, phones: int) -> list[float]:
+    """Let forked processes walk the trials, each the next one; return when they were handed out."""
+    fork = multiprocessing.get_context("fork")
+    asked = fork.Array("d", trials)
+    given = fork.Value("i", 0)
+
+    def process() -> None:
+        overseer = Overseer(Limits(), Turns(folder / "turns", WORKERS).taken)
+        with workshop(phones, SimpleNamespace(folder=folder), overseer) as walk:
+            while True:
+                with given.get_lock():
+                    number, given.value = given.value, given.value + 1
+                if number >= trials:
+                    return
+                asked[number] = time.time()
+                for _ in walk(SimpleNamespace(digest=sha256(str(number).encode()).hexdigest())):
+                    pass
+
+    processes = [fork.Process(target=process) for _ in range(WORKERS + ahead)]
+    for each in processes:
+        each.start()
+    for each in processes:
+        each.join()
+    return list(asked)
+
+
+def measured(folder: Path, asked: list[float], ahead: int, minutes: float) -> Found:
+    """Return how busy the turns were whose trials were handed out at the times *asked*."""
+    logs = [np.loadtxt(path, ndmin=2) for path in folder.glob("worked-*")]
     if len(logs) != WORKERS + ahead:
         raise RuntimeError(f"{len(logs)} processes took part, {WORKERS + ahead} were to; more trials are needed")
     begin, end = max(log[0, 0] for log in logs), max(asked)
@@ -135,13 +166,17 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--ahead", type=int, nargs="*", default=[0, 4])
     parser.add_argument("--phones", type=int, nargs="*", default=[16, 4])
+    parser.add_argument("--bare", action="store_true", help="without Ray, Tune and study")
     arguments = parser.parse_args()
     print(f"{WORKERS} turns, {arguments.trials} trials; goal 90 %\n")
     print(f"{'phones':>6} {'ahead':>6} {'busy':>7} {'minutes':>8} {'MB a process':>13} {'load':>6}", flush=True)
     for phones in arguments.phones:
         for ahead in arguments.ahead:
             with tempfile.TemporaryDirectory(prefix="fer-turns-", dir="/tmp") as home:
-                found = measured(Path(home) / "turns", arguments.trials, ahead, phones)
+                folder, begun = Path(home) / "turns", time.time()
+                folder.mkdir()
+                asked = (bare if arguments.bare else through_tune)(folder, arguments.trials, ahead, phones)
+                found = measured(folder, asked, ahead, (time.time() - begun) / 60)
             print(
                 f"{phones:6} {ahead:6} {found.busy:7.1%} {found.minutes:8.1f} {found.megabytes:13.0f} "
                 f"{os.getloadavg()[0]:6.1f}",
