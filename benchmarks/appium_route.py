@@ -230,18 +230,22 @@ class Work:
         print(f"{name:26}{meter.bursts:7}{cells}{total:9.2f}{overhead:10.2f}", flush=True)
         return Lease(overhead, meter.seconds["launch"], meter.bursts)
 
-    def believed(self, driver: AppiumDriver, name: str) -> "Lease":
+    def believed(self, driver: AppiumDriver, name: str) -> Lease:
         """Do a lease; do it again if its block is refused, as a lab would, at most three times."""
-        for _ in range(3):
-            try:
-                return self.lease(driver, name)
-            except RefusedError as refused:
-                print(f"{name}: refused, once more: {refused}", flush=True)
-        return self.lease(driver, name)
+        return self._believed(lambda: self.lease(driver, name), name)
 
     def fresh_lease(self, phone: AppiumPhone, server: AppiumServer, number: int) -> Lease:
         """Do the same with a session of its own."""
-        return self.lease(AppiumDriver(phone, server, SystemClock()), f"new session, lease {number + 1}", close=True)
+        name = f"new session, lease {number + 1}"
+        return self._believed(lambda: self.lease(AppiumDriver(phone, server, SystemClock()), name, close=True), name)
+
+    def _believed(self, work: Callable[[], Lease], name: str) -> Lease:
+        for _ in range(3):
+            try:
+                return work()
+            except RefusedError as refused:
+                print(f"{name}: refused, once more: {refused}", flush=True)
+        return work()
 
 
 @contextmanager
