@@ -14,10 +14,14 @@ class SamplerConfig(Spec):
     ``"tpe"``, ``"nsga2"``, ``"gp"`` and ``"random"`` are Optuna's (``search.sampling``): the first is right for most
     studies; Gaussian processes learn most from few trials, in seconds for each; evolution needs hundreds. ``"staged"``
     is a plan instead (``search.staged``); it has as many trials as it needs, at most ``budget.trials``.
+
+    ``cost_aware`` TPE prefers, of equal promise, what costs less after what earlier trials have computed
+    (``search.thrift``); the others pay no attention to it.
     """
 
     name: Literal["tpe", "nsga2", "gp", "random", "staged"] = "tpe"
     startup_trials: Annotated[int, Field(ge=0)] = 10
+    cost_aware: bool = True
 
 
 class WarmStart(Spec):

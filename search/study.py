@@ -6,24 +6,8 @@ recorded there first, and a new ``Study`` on the same ledger replays it to the s
 A sampler keeps nothing from one question to the next: for each question it is made anew from
 (seed, trial number, attempt), so its proposal depends only on these and on the history. A study
 that was killed and resumed asks what it would have asked anyway.
-
-How an outcome reaches Optuna:
-
-=========== ======== =====================================================================
-outcome     state    why
-=========== ======== =====================================================================
-complete    COMPLETE with one finite value per objective
-infeasible  COMPLETE with its broken constraints; values that are not known are the worst
-                     possible ones. TPE and NSGA-II rank infeasible trials by their broken
-                     constraints alone, after all feasible ones, and NSGA-II looks at no
-                     trial in another state (optuna 5.0: ``_split_trials`` of the TPE sampler,
-                     ``_constrained_dominates`` of NSGA-II)
-stopped     PRUNED   ended by early stopping: low-fidelity values are never mixed with final
-failed      FAIL     the candidate's fault; samplers ignore it, the ledger has the reason
-=========== ======== =====================================================================
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -35,14 +19,17 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from search.budget import Spent
 from search.candidate import Candidate
 from search.config import StudyConfig
-from search.errors import Party, StudyError
+from search.endings import broken, checked, ending
+from search.errors import StudyError
 from search.ledger import Ledger
-from search.objectives import DIRECTIONS, ObjectiveName, Outcome
+from search.objectives import DIRECTIONS, Outcome
 from search.recalled import Recalled
 from search.record import Event, StudyRecord, TrialAsked, TrialReported, TrialTold
+from search.remaining import Remaining
 from search.sampling import Told, gp_params, sampler_of, thinned
 from search.space import covering_design, suggest
 from search.staged import Staged
+from search.thrift import ThriftyTPE, cooled, first_params
 
 KEPT, MOST = 150, 200
 """Finished trials that TPE learns from: up to ``MOST``, of which ``KEPT`` are kept then. The time of a question grows
@@ -57,10 +44,6 @@ PRIOR = "prior"
 """Marks, in Optuna, a trial of another study."""
 NOTHING = Spent()
 """What was spent, where nobody counts."""
-
-WORST: dict[ObjectiveName, float] = {"f1": 0.0, "gap": 1.0, "latency": math.inf}
-"""What Optuna is told where an infeasible trial has no value; no sampler compares it, no ledger holds it."""
-
 
 LEARNT = (TrialState.COMPLETE, TrialState.PRUNED)
 """The states, in Optuna, of what a sampler learns from."""
@@ -104,6 +87,7 @@ class Study:
         self._first: dict[str, int] = {}  # candidate digest -> the first trial of that candidate
         self._outcomes: dict[int, Outcome] = {}
         self._told: list[Told] = []
+        self._remaining = Remaining(config)
         self._asked = 0
         self._dry = False  # nothing new to ask until something is told
         open_trials: dict[int, Question] = {}
@@ -196,7 +180,7 @@ class Study:
         """
         if number not in self._live:
             raise StudyError(f"trial {number} is not open; each trial is told once")
-        outcome = self._checked(outcome)
+        outcome = checked(outcome, self._config)
         self._note(TrialTold(number=number, outcome=outcome, spent=spent))
         self._absorb(number, outcome)
         return outcome
@@ -231,6 +215,11 @@ class Study:
         if attempt >= ATTEMPTS // 2:
             settings = settings.model_copy(update={"name": "random"})
         self._optuna.sampler = sampler_of(settings, seed)
+        if settings.name == "tpe" and settings.cost_aware:
+            alpha = cooled(number, self._config.budget.trials)
+            if len(self._optuna.get_trials(deepcopy=False, states=LEARNT)) < settings.startup_trials:
+                return self._given(first_params(self._config, self._remaining, alpha, np.random.default_rng(seed)))
+            self._optuna.sampler = ThriftyTPE(settings, seed, self._remaining, alpha)
         return self._optuna.ask()
 
     def _given(self, params: dict[str, Any]) -> Trial:
@@ -263,6 +252,7 @@ class Study:
             self._enter(asked.number, trial, asked.candidate)
         elif past is not None:
             past[asked.number] = trial
+            self._remaining.ask(asked.params)
             self._first.setdefault(asked.candidate.digest, asked.number)
             self._asked = asked.number + 1
 
@@ -272,6 +262,7 @@ class Study:
         if isinstance(asked, FrozenTrial):
             raise StudyError(f"the ledger tells trial {number} twice")
         self._outcomes[number] = outcome
+        self._remaining.tell(asked.asked, outcome)
         self._told.append(Told(asked.asked, outcome))
         if self._config.sampler.name != "tpe" or outcome.state == "failed":  # nobody learns from it by Optuna
             del past[number]
@@ -285,13 +276,13 @@ class Study:
         return {trial.number: trial for trial in kept} | waiting
 
     def _frozen(self, number: int, asked: Recalled, outcome: Outcome) -> FrozenTrial:
-        state, values = self._ending(outcome)
+        state, values = ending(outcome, self._config)
         trial = optuna.trial.create_trial(
             state=state,
             values=values,
             params=asked.asked,
             distributions=asked.distributions,
-            constraints=self._broken(outcome),
+            constraints=broken(outcome, self._config),
         )
         trial.number = number
         return trial
@@ -317,6 +308,7 @@ class Study:
     def _enter(self, number: int, trial: Trial, candidate: Candidate) -> None:
         _ = trial.relative_params  # lazy in Optuna; NSGA-II gives the trial its generation here
         self._live[number] = trial
+        self._remaining.ask(trial.params)
         self._first.setdefault(candidate.digest, number)
         self._asked = number + 1
 
@@ -329,6 +321,7 @@ class Study:
         """Tell Optuna; the ledger knows already."""
         trial = self._live.pop(number)
         self._outcomes[number] = outcome
+        self._remaining.tell(trial.params, outcome)
         self._dry = False
         self._teach(trial, outcome)
         if self._config.sampler.name == "tpe":
@@ -337,9 +330,9 @@ class Study:
     def _teach(self, trial: Trial, outcome: Outcome) -> None:
         """Tell Optuna, and whoever else proposes, how *trial* ended."""
         self._told.append(Told(trial.params, outcome))
-        for key, value in self._broken(outcome).items():
+        for key, value in broken(outcome, self._config).items():
             trial.set_constraint(key, value)
-        state, values = self._ending(outcome)
+        state, values = ending(outcome, self._config)
         self._optuna.tell(trial, values, state=state)
 
     def _forget(self) -> None:
@@ -364,32 +357,3 @@ class Study:
         rng = np.random.default_rng([self._config.seed, len(self._outcomes)])
         own = [trial for trial in finished if PRIOR not in trial.user_attrs]
         return thinned(own, self._optuna.directions, KEPT, rng)
-
-    def _broken(self, outcome: Outcome) -> dict[str, float]:
-        """Return by how much *outcome* breaks each constraint, relative to its bound."""
-        bounds = {key: bound for key, bound in self._config.constraints if bound is not None}
-        return {key: outcome.violations.get(key, 0.0) / bound for key, bound in bounds.items()}
-
-    def _ending(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
-        """Return the state and the values by which Optuna knows *outcome*; see the module."""
-        match outcome.state:
-            case "complete" | "infeasible":
-                values = [outcome.values.get(name, WORST[name]) for name in self._config.objectives]
-                return TrialState.COMPLETE, values
-            case "stopped":
-                return TrialState.PRUNED, None
-            case "failed":
-                return TrialState.FAIL, None
-
-    def _checked(self, outcome: Outcome) -> Outcome:
-        if outcome.state != "complete":
-            return outcome
-        names = self._config.objectives
-        missing = [name for name in names if not math.isfinite(outcome.values.get(name, math.nan))]
-        if not missing:
-            return outcome
-        finite = {name: value for name, value in outcome.values.items() if math.isfinite(value)}
-        reason = f"no value for {', '.join(missing)}"
-        blames: Party = "us" if len(finite) == len(outcome.values) else "candidate"
-        told = {"state": "failed", "reason": reason, "values": finite, "blames": blames}
-        return outcome.model_copy(update=told)
