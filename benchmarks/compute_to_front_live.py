@@ -45,6 +45,7 @@ from fer_core.errors import CandidateError
 from search.artifacts import ArtifactStore
 from search.candidate import Candidate
 from search.config import StudyConfig
+from search.endings import WORST
 from search.folder import StudyFolder
 from search.front import hypervolume
 from search.objectives import DIRECTIONS, Outcome
@@ -53,7 +54,6 @@ from search.pipeline import objective_values
 from search.record import Report, StudyRecord
 from search.space import Given, suggest
 from search.stages import Workbench
-from search.study import WORST
 from search.tuning.driver import drive
 from search.tuning.engine import Share, ray_running
 from search.tuning.latency import LabPlace, lab_open, measuring

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
+from optuna.trial import FrozenTrial, TrialState
 
 from search.config import StudyConfig
 from search.proposing import SamplerConfig
@@ -121,13 +123,23 @@ class _Grafting(_ParzenEstimator):  # type: ignore[misc] # Optuna's inner module
 class ThriftyTPE(optuna.samplers.TPESampler):  # type: ignore[misc] # as above
     """Optuna's TPE, which divides promise by the cost that *remaining* tells, to the power of *alpha*.
 
-    Optuna 5.0 has no switch for either; two of its inner methods are overridden, which a test watches.
+    Optuna 5.0 has no switch for either; two of its inner methods are overridden, which a test watches. And a key varies
+    alike in all trials of a study: which keys they share is known by name, where Optuna compares all choices.
     """
 
     def __init__(self, settings: SamplerConfig, seed: int, remaining: Remaining, alpha: float) -> None:
         super().__init__(n_startup_trials=settings.startup_trials, seed=seed, multivariate=True)
         self._remaining, self._alpha = remaining, alpha
         self._parzen_estimator_cls: Any = functools.partial(_Grafting, remaining)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002 - Optuna's signature
+        """Return the keys that every finished trial of *study* was asked."""
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if not finished:
+            return {}
+        keys = finished[0].distributions
+        shared = set(keys).intersection(*(other.distributions for other in finished))
+        return {name: keys[name] for name in sorted(shared) if not keys[name].single()}
 
     def _compute_acquisition_func(self, samples: Samples, mpe_below: _Grafting, mpe_above: _Grafting) -> Floats:
         promise = super()._compute_acquisition_func(samples, mpe_below, mpe_above)
