@@ -183,7 +183,8 @@ def test_early_stopping_stops_some_and_leaves_none_open(folder: Path) -> None:
 
 def test_trials_ahead_take_turns_and_end_as_they_would_without(folder: Path) -> None:
     text = (folder / "study.toml").read_text()
-    text = text.replace("startup_trials = 5", "startup_trials = 12")  # proposals that know of no outcome
+    by_chance = "startup_trials = 12\ncost_aware = false"  # proposals that know of no outcome
+    text = text.replace("startup_trials = 5", by_chance)
     ended = []
     for ahead, behaviour in ((0, "plain"), (2, "three")):
         study = folder.with_name(f"ahead-{ahead}")
