@@ -141,7 +141,7 @@ class Workbench:
         def export(folder: Path) -> None:
             images = np.random.default_rng(0).integers(0, 256, (_DRAFT_CALIBRATION, size, size, 3), dtype=np.uint8)
             with self._turn():
-                model = _told_apart(shape(build(architecture), compression).eval())
+                model = shape(build(architecture), compression).eval()
                 _save(to_artifact(model, architecture, compression, images, self.converter, folder / MODEL), folder)
 
         key = self.key("draft", architecture, compression)
@@ -257,19 +257,6 @@ class Workbench:
         repaired = self.store.get_or_compute(key, repair) / _WEIGHTS  # before the model takes its shape
         shape(model, spec).load_state_dict(torch.load(repaired, weights_only=True))
         return model.eval()
-
-
-def _told_apart(model: nn.Module) -> nn.Module:
-    """Move every weight of *model* a little, in place and the same way each time, and return it.
-
-    Torch's exporter writes equal tensors once, and all biases of an untrained network are: its graph would be another
-    than that of the trained one, and the converter would build both.
-    """
-    generator = torch.Generator().manual_seed(0)
-    for tensor in model.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.add_(torch.rand(tensor.shape, generator=generator), alpha=1e-3)
-    return model
 
 
 def _save(artifact: Artifact, folder: Path) -> None:
