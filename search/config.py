@@ -1,14 +1,14 @@
 """What a study is, as a frozen value read from study.toml.
 
 The *meaning* of a study (space, data, objectives, constraints, seed, kind of phone) has a digest
-of its own; budget and limits may change between a run and its resumption, the meaning never. Ranges are
-written here, the shape of the space (which key depends on which) in ``search.space``.
+of its own; budget and limits may change between a run and its resumption, the meaning never. What a
+number may be is in ``search.settings``, the shape of the space (which key depends on which) in ``search.space``.
 """
 
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,8 +16,6 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    TypeAdapter,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -43,46 +41,12 @@ from search.candidate import digest_of
 from search.errors import ConfigError
 from search.objectives import Constraint, ObjectiveName
 from search.proposing import SamplerConfig, WarmStart
+from search.settings import Setting, check_setting, distinct, ends_of
 from search.toml import read_toml, validated
 from search.trackers import TrackingConfig
 
 DEFAULT_REFERENCE_LATENCY_MS = 1000.0
 """Corner of the hypervolume where the study sets no latency bound: a second is useless on any phone."""
-
-
-class Range(Spec):
-    """Numbers from ``low`` to ``high``, both included; in steps, or on a logarithmic scale, or neither."""
-
-    low: float
-    high: float
-    step: Annotated[float, Field(gt=0)] | None = None
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"impossible range: low ({self.low:g}) must be below high ({self.high:g})")
-        if self.log and self.step is not None:
-            raise ValueError("a range has a step or is logarithmic, not both")
-        if self.log and self.low <= 0:
-            raise ValueError(f"a logarithmic range starts above 0, got low = {self.low:g}")
-        if self.step is not None:
-            steps = (self.high - self.low) / self.step
-            if abs(steps - round(steps)) > 1e-9 * max(1.0, steps):
-                raise ValueError(f"high ({self.high:g}) is not low ({self.low:g}) plus whole steps of {self.step:g}")
-        return self
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, dict | Range):
-        return "range"
-    return "choices" if isinstance(value, list | tuple) else "value"
-
-
-def _distinct[T](choices: tuple[T, ...]) -> tuple[T, ...]:
-    if len(set(choices)) < len(choices):
-        raise ValueError("a choice is listed twice")
-    return choices
 
 
 def _listed(value: object) -> object:
@@ -93,46 +57,14 @@ def _none_by_name(value: object) -> object:
     return None if value == "none" else value
 
 
-type Setting = Annotated[
-    Annotated[float, Tag("value")]
-    | Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_distinct), Tag("choices")]
-    | Annotated[Range, Tag("range")],
-    Discriminator(_kind),
-]
-"""A number, a list of numbers to choose from, or a range ``{low, high, step | log}``."""
-
 type Weights = Annotated[
     Annotated[str, Tag("one")] | Annotated[dict[ArchitectureName, str], Tag("each")],
     Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
 ]
 """What networks start from: one answer for all, or a table by architecture."""
 
-type Choices[T] = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_distinct)]
+type Choices[T] = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1), AfterValidator(distinct)]
 """One choice or a list of choices, none twice."""
-
-
-def _numbers(setting: object) -> tuple[float, ...]:
-    """Return every number that stands in *setting*."""
-    match setting:
-        case Range(low=low, high=high, step=step):
-            return (low, high) if step is None else (low, high, step)
-        case tuple():
-            return setting
-        case _:
-            return (float(str(setting)),)
-
-
-def _check_setting(setting: object, owner: type[Spec], key: str) -> None:
-    """Refuse a *setting* with a number that the field *key* of *owner* would refuse."""
-    field = owner.model_fields[key]
-    annotation: Any = Annotated[field.annotation, field]
-    adapter: TypeAdapter[object] = TypeAdapter(annotation)
-    for number in _numbers(setting):
-        try:
-            adapter.validate_python(number)
-        except ValidationError as error:
-            message = error.errors()[0]["msg"]
-            raise ValueError(f"{message[0].lower()}{message[1:]}, got {number:g}") from None
 
 
 class TrainingSpace(Spec):
@@ -155,7 +87,7 @@ class TrainingSpace(Spec):
     @classmethod
     def _within_the_spec(cls, setting: object, info: ValidationInfo) -> object:
         if info.field_name not in {"augmentation", "mixing", "teacher", "teacher_weights"}:
-            _check_setting(setting, TrainingSpec, str(info.field_name))
+            check_setting(setting, TrainingSpec, str(info.field_name))
         return setting
 
     @model_validator(mode="after")
@@ -192,8 +124,8 @@ class SpaceConfig(Spec):
     @field_validator("pruning_ratio", "fine_tune_epochs", "qat_epochs", mode="after")
     @classmethod
     def _within_the_spec(cls, setting: Setting, info: ValidationInfo) -> Setting:
-        _check_setting(setting, CompressionSpec, str(info.field_name))
-        lowest = setting.low if isinstance(setting, Range) else min(_numbers(setting))
+        check_setting(setting, CompressionSpec, str(info.field_name))
+        lowest, _ = ends_of(setting)
         if info.field_name == "qat_epochs" and lowest < 1:
             raise ValueError('must be 1 or more; add "int8" to quantization for networks without this training')
         if info.field_name == "pruning_ratio" and lowest <= 0:
@@ -203,7 +135,7 @@ class SpaceConfig(Spec):
     @model_validator(mode="after")
     def _channels_remain(self) -> Self:
         ratio = self.pruning_ratio
-        highest = ratio.high if isinstance(ratio, Range) else max(_numbers(ratio))
+        _, highest = ends_of(ratio)
         if "structured" in self.pruning and highest > MOST_CHANNELS:
             raise ValueError(
                 f"pruning_ratio goes up to {highest:g}, but structured pruning removes at most {MOST_CHANNELS:g} "

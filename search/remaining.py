@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.config import Range, Setting, StudyConfig
+from search.config import StudyConfig
 from search.objectives import Outcome
+from search.settings import ends_of
 from search.space import RECIPE
 
 type Params = Mapping[str, Any]
@@ -78,17 +79,7 @@ class Remaining:
     def _epochs(self, params: Params, name: str) -> float:
         space = self.config.space
         setting = space.training.epochs if name == "epochs" else getattr(space, name)
-        return float(params.get(name, _least(setting)))
-
-
-def _least(setting: Setting) -> float:
-    match setting:
-        case Range():
-            return setting.low
-        case tuple():
-            return min(setting)
-        case _:
-            return setting
+        return float(params.get(name, ends_of(setting)[0]))
 
 
 def _key(params: Params, *groups: tuple[str, ...]) -> Key:

@@ -17,7 +17,8 @@ import numpy as np
 
 from fer_core.specs import ArchitectureSpec, CompressionSpec, DeploymentSpec, TrainingSpec
 from search.candidate import Candidate
-from search.config import Range, Setting, SpaceConfig, StudyConfig
+from search.config import SpaceConfig, StudyConfig
+from search.settings import Range, Setting
 
 __all__ = [
     "Drawn",

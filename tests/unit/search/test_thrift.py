@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.config import Range, StudyConfig
+from search.config import StudyConfig
 from search.ledger import Ledger
 from search.objectives import Outcome
 from search.proposing import SamplerConfig
 from search.record import StudyOpened
 from search.remaining import TRAINING, Remaining
+from search.settings import Range
 from search.space import Given, suggest
 from search.study import Study
 from search.thrift import ThriftyTPE, cooled, first_params, worth
