@@ -27,6 +27,8 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from no_faces import NO_FACES
+
 from devicelab.errors import DeviceError, WorkloadError
 from devicelab.measurement import Measurement, Workload
 from fer_core.artifact import Artifact
@@ -61,11 +63,6 @@ name = "random"
 startup_trials = 0
 [limits]
 {limits}
-[data]
-evaluation = {{ layout = "cafe", path = "nowhere" }}
-[[data.training]]
-layout = "folders"
-path = "nowhere"
 [space]
 architecture = ["mobilenetv3_small_100"]
 [space.training]
@@ -222,7 +219,7 @@ def study(folder: Path, cases: list[Case], limit: float) -> list[dict[str, Any]]
     """Run a study of *cases*, whose stages may take *limit* seconds; return a row for each that went wrong."""
     (folder / "marks").mkdir(parents=True)
     limits = "\n".join(f"{stage} = {limit / 60}" for stage in STAGES)
-    (folder / "study.toml").write_text(STUDY.format(trials=len(cases), limits=limits))
+    (folder / "study.toml").write_text(STUDY.format(trials=len(cases), limits=limits) + NO_FACES)
     error = None
     try:
         drive(StudyFolder(folder), partial(workshop, cases))

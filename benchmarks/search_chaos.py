@@ -35,6 +35,7 @@ from typing import Literal, get_args
 import click
 import numpy as np
 import psutil
+from no_faces import NO_FACES
 from ray.cluster_utils import Cluster
 from rich.progress import Progress
 
@@ -73,13 +74,6 @@ objectives = ["f1", "latency"]
 trials = 700
 concurrency = 2
 ahead = AHEAD
-
-[data]
-evaluation = {{ layout = "cafe", path = "nowhere" }}
-
-[[data.training]]
-layout = "folders"
-path = "nowhere"
 
 [space]
 architecture = {json.dumps(get_args(ArchitectureName))}
@@ -133,7 +127,7 @@ class Search:
     def __init__(self, home: Path, ahead: int) -> None:
         self.folder = StudyFolder(home / "chaos")
         self.folder.path.mkdir()
-        self.folder.config_path.write_text(STUDY.replace("AHEAD", str(ahead)))
+        self.folder.config_path.write_text(STUDY.replace("AHEAD", str(ahead)) + NO_FACES)
         self._log = (home / "drivers.log").open("w")
         self._cluster = Cluster(initialize_head=True, head_node_args=self._arguments())
         self._cluster.add_node(**self._arguments())

@@ -28,6 +28,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import psutil
+from no_faces import NO_FACES
 
 from search.budget import Limits, Stage
 from search.candidate import Candidate
@@ -52,13 +53,6 @@ ahead = {ahead}
 
 [sampler]
 name = "random"
-
-[data]
-evaluation = {{ layout = "cafe", path = "nowhere" }}
-
-[[data.training]]
-layout = "folders"
-path = "nowhere"
 
 [space]
 architecture = ["mobilenetv3_small_100", "mobilenetv2_100"]
@@ -117,7 +111,7 @@ def journey(
 
 def through_tune(folder: Path, trials: int, ahead: int, phones: int) -> list[float]:
     """Run the study; return when its trials were handed out."""
-    (folder / "study.toml").write_text(STUDY.format(trials=trials, workers=WORKERS, ahead=ahead))
+    (folder / "study.toml").write_text(STUDY.format(trials=trials, workers=WORKERS, ahead=ahead) + NO_FACES)
     drive(StudyFolder(folder), partial(workshop, phones))
     with Ledger.open(folder / "ledger.db", readonly=True) as ledger:
         return [event.at.timestamp() for event in ledger.events() if isinstance(event, TrialAsked) and event.at]

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 
 from fer_core.artifact import sha256_of
-from search.writing import cannot_write, writing
+from search.writing import cannot_write, opened, writing
 
 _MANIFEST = "manifest.json"
 
@@ -72,7 +72,7 @@ class ArtifactStore:
         path = self._root / "locks" / key
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = opened(path)
         try:
             with self._waiting():
                 fcntl.flock(handle, fcntl.LOCK_EX)

@@ -214,12 +214,13 @@ class Study:
             return self._given(gp_params(self._config, self._told, running, seed))
         if attempt >= ATTEMPTS // 2:
             settings = settings.model_copy(update={"name": "random"})
-        self._optuna.sampler = sampler_of(settings, seed)
-        if settings.name == "tpe" and settings.cost_aware:
-            alpha = cooled(number, self._config.budget.trials)
-            if len(self._optuna.get_trials(deepcopy=False, states=LEARNT)) < settings.startup_trials:
-                return self._given(first_params(self._config, self._remaining, alpha, np.random.default_rng(seed)))
-            self._optuna.sampler = ThriftyTPE(settings, seed, self._remaining, alpha)
+        if settings.name != "tpe" or not settings.cost_aware:
+            self._optuna.sampler = sampler_of(settings, seed)
+            return self._optuna.ask()
+        alpha = cooled(number, self._config.budget.trials)
+        if len(self._optuna.get_trials(deepcopy=False, states=LEARNT)) < settings.startup_trials:
+            return self._given(first_params(self._config, self._remaining, alpha, np.random.default_rng(seed)))
+        self._optuna.sampler = ThriftyTPE(settings, seed, self._remaining, alpha)
         return self._optuna.ask()
 
     def _given(self, params: dict[str, Any]) -> Trial:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
-from search.writing import writing
+from search.writing import opened, writing
 
 LOOK_SECONDS = 0.01
 """Time between two looks of the first in the queue; a turn stands idle half as long on average."""
@@ -67,7 +67,7 @@ class Turns:
         made = place.with_name(f".{place.name}")
         with writing(place):
             self._queue.mkdir(parents=True, exist_ok=True)
-            handle = _opened(made)
+        handle = opened(made)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             made.rename(place)
@@ -84,8 +84,7 @@ class Turns:
     def _free(self) -> int | None:
         """Return a turn, as its open file under lock, or ``None`` if all are taken."""
         for number in range(self._count):
-            with writing(self._folder / str(number)):
-                handle = _opened(self._folder / str(number))
+            handle = opened(self._folder / str(number))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -117,7 +116,3 @@ def _wait_for(place: Path) -> None:
         place.unlink(missing_ok=True)
     finally:
         os.close(handle)
-
-
-def _opened(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -10,6 +10,7 @@ What is trained and what is exported compute the same numbers. The copy avoids f
 """
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from timm.models.nasnet import CellStem1, FirstCell
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every torch user knows
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.utils.hooks import RemovableHandle
 
 
 class _ReLU6Gate(nn.Module):
@@ -169,10 +171,7 @@ def _followers(model: nn.Module, input_size: int) -> list[tuple[nn.Conv2d, nn.Ba
             found.append((made[id(inputs[0])][0], module))
 
     hooks = [module.register_forward_hook(note) for module in model.modules()]
-    with torch.inference_mode():
-        model(torch.zeros(1, 3, input_size, input_size))
-    for hook in hooks:
-        hook.remove()
+    _walk(model, input_size, hooks)
     return found
 
 
@@ -185,11 +184,16 @@ def _input_sides(model: nn.Module, input_size: int) -> dict[nn.Module, int]:
             sides[module] = int(inputs[0].shape[-1])
 
     hooks = [module.register_forward_pre_hook(note) for module in model.modules()]
+    _walk(model, input_size, hooks)
+    return sides
+
+
+def _walk(model: nn.Module, input_size: int, hooks: Iterable[RemovableHandle]) -> None:
+    """Show *model* one black image while *hooks* are on its modules, then take them off."""
     with torch.inference_mode():
         model(torch.zeros(1, 3, input_size, input_size))
     for hook in hooks:
         hook.remove()
-    return sides
 
 
 def _rewritten(module: nn.Module, side: int) -> nn.Module | None:
