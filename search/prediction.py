@@ -116,13 +116,16 @@ class Predictor:
         jacobian = _jacobian(features, constants)
         prior = np.log(law(features, constants)) + jacobian @ (CENTRE - constants)
         linear = SPREAD**2 * jacobian @ jacobian.T
-        best = max(
-            (_evidence(linear + _kernel(features, features, *setting[:2]), target - prior, setting[2]), setting)
-            for setting in product(LENGTHS, SIZES, NOISES)
-        )
-        length, size, noise = best[1]
-        covariance = linear + _kernel(features, features, length, size) + noise**2 * np.eye(len(target))
-        inverse: Floats = np.linalg.inv(covariance).astype(np.float64)
+        near = {length: _kernel(features, features, length, 1.0) for length in LENGTHS}
+
+        def covariance(setting: tuple[float, float, float]) -> Floats:
+            length, size, noise = setting
+            return linear + size**2 * near[length] + noise**2 * np.eye(len(target))
+
+        grid = product(LENGTHS, SIZES, NOISES)
+        best = max(grid, key=lambda setting: _evidence(covariance(setting), target - prior))
+        length, size, noise = best
+        inverse: Floats = np.linalg.inv(covariance(best)).astype(np.float64)
         return cls(features, constants, jacobian, inverse @ (target - prior), inverse, length, size, noise)
 
     @cached_property
@@ -210,10 +213,10 @@ def _coordinates(features: Floats) -> Floats:
     return np.concatenate([logs, np.sqrt(shares), integer], axis=1)
 
 
-def _evidence(quiet: Floats, target: Floats, noise: float) -> float:
-    """Return the logarithm of the probability of *target* (n,), less a constant; *quiet* (n, n) is without noise."""
-    covariance = quiet + noise**2 * np.eye(len(target))
-    sign, determinant = np.linalg.slogdet(covariance)
-    if sign <= 0:
+def _evidence(covariance: Floats, target: Floats) -> float:
+    """Return the logarithm of the probability of *target* (n,) under *covariance* (n, n), less a constant."""
+    try:
+        root = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # rounding took it out of the positive definite
         return -math.inf
-    return float(-0.5 * target @ np.linalg.solve(covariance, target) - 0.5 * determinant)
+    return float(-0.5 * np.square(np.linalg.solve(root, target)).sum() - np.log(np.diag(root)).sum())
