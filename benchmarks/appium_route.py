@@ -99,9 +99,10 @@ class Meter:
         AppiumSession.start_activity = started  # type: ignore[method-assign]
         app = benchmark_module._AppRun  # noqa: SLF001 - where the app's first line is seen
         app._check_echo = self._then(self._launched, app._check_echo)  # type: ignore[method-assign]  # noqa: SLF001
-        driver_module.run_app = self._bare(self.timed("read", driver_module.run_app))
-        driver_module.run_native = self._bare(self.timed("read", driver_module.run_native))
-        driver_module.parse = self._then(self._ran, driver_module.parse)
+        names = vars(driver_module)  # what the driver calls by the names that it imported
+        for name in ("run_app", "run_native"):
+            names[name] = self._bare(self.timed("read", names[name]))
+        names["parse"] = self._then(self._ran, names["parse"])
 
     def _then(self, note: Callable[[Any], None], function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

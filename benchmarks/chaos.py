@@ -20,6 +20,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,9 @@ def run(plan: Plan, asks: Sequence[Ask], folder: Path, hours: float = 24 * 30) -
 
 def spans(fleet: Fleet) -> list[tuple[str, float, float]]:
     """Return (duty, start, end) of every lease, and of every rest of a hot or empty phone, after requests came."""
-    found, held, resting = [], {}, {}
+    found: list[tuple[str, float, float]] = []
+    held: dict[str, tuple[str, float]] = {}
+    resting: dict[str, float] = {}
     for row in fleet.store.events():
         body = json.loads(row.body)
         if body["kind"] == "lease_granted":
@@ -98,7 +101,8 @@ def safety(options: argparse.Namespace, folder: Path) -> bool:
         fleet, took = run(Plan(64, seed, fault_rate=options.rate, mischief=options.rate / 2), asks, folder)
         found = judged(fleet.store.events())
         blocks = found.failures + sum(1 for _ in fleet.store.events(kind="block_recorded"))
-        share, mischief = found.failures / blocks, Counter(fleet.engine.weather.done)  # type: ignore[attr-defined]
+        share = found.failures / blocks
+        mischief: Counter[str] = Counter(fleet.engine.weather.done)  # type: ignore[attr-defined]
         print(f"seed {seed}: {found.requests} requests, {found.orders} orders, {blocks} blocks, {share:.1%} failed")
         print(f"  delivered {dict(mischief)}; ended {dict(found.endings)}; {took:.0f} s here, virtual time")
         good &= report("requests lost", len(found.lost), "0", not found.lost)
@@ -132,7 +136,9 @@ def safety(options: argparse.Namespace, folder: Path) -> bool:
 
 def heal(fleet: Fleet) -> bool:
     """Print how failures of phones ended: by software, or with a person."""
-    sick, healed, out, seconds = {}, 0, 0, []
+    sick: dict[str, float] = {}
+    seconds: list[float] = []
+    healed = out = 0
     for row in fleet.store.events(kind="phone_moved"):
         body = json.loads(row.body)
         device = body["device"]
@@ -166,8 +172,8 @@ def incidents(_options: argparse.Namespace, folder: Path) -> bool:
     """Print what a hot room and phones that are broken for good lead to."""
     fleet = Fleet(Plan(64, 1), folder / "hot.sqlite", requests(6000, 1))
     for around in fleet.around.values():
-        fleet.engine.at(START + 150, lambda around=around: setattr(around, "extra_c", 18.0))
-        fleet.engine.at(START + 4000, lambda around=around: setattr(around, "extra_c", 0.0))
+        fleet.engine.at(START + 150, partial(setattr, around, "extra_c", 18.0))
+        fleet.engine.at(START + 4000, partial(setattr, around, "extra_c", 0.0))
     fleet.run()
     opened = [json.loads(row.body) for row in fleet.store.events(kind="incident_opened")]
     out = sum('"QUARANTINED"' in row.body for row in fleet.store.events(kind="phone_moved"))

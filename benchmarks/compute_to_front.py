@@ -226,7 +226,7 @@ def oracle(table: Table, best: float) -> list[float]:
     ways = []
     for count in range(1, FEW + 1):
         for chosen in itertools.combinations(networks.values(), count):
-            stages = {}
+            stages: dict[str, float] = {}
             for one in itertools.chain(*chosen):
                 row = table.rows[one.digest]
                 repair, export = table.repair_and_export(one)

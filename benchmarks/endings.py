@@ -41,7 +41,7 @@ from search.ledger import Ledger
 from search.objectives import Outcome
 from search.overseer import Overseer
 from search.pipeline import journey
-from search.tuning import drive
+from search.tuning.driver import drive
 from search.tuning.worker import Task, Walk
 
 STAGES = ("draft", "measure", "train", "export", "score")
@@ -154,12 +154,11 @@ class Bench:
     def measure(self, workload: Workload) -> Measurement:
         """Measure nothing."""
         value = self._misbehave("measure")
-        fields = dict.fromkeys(("low_ms", "high_ms", "p90_ms", "first_ms", "phone_seconds", "measured_at"), 1.0)
-        names = dict.fromkeys(("device", "product", "os_build", "runtime", "protocol"), "fake")
-        return Measurement.model_construct(
-            median_ms=value, fingerprint=workload.fingerprint, threads=1, runs=1, blocks=1, readings=(),
-            source="simulated", **fields, **names,
-        )  # fmt: skip
+        times = ("low_ms", "high_ms", "p90_ms", "first_ms", "phone_seconds", "measured_at")
+        names = ("device", "product", "os_build", "runtime", "protocol")
+        fields: dict[str, Any] = {**dict.fromkeys(times, 1.0), **dict.fromkeys(names, "fake"), "median_ms": value}
+        fields |= {"fingerprint": workload.fingerprint, "threads": 1, "runs": 1, "blocks": 1, "readings": ()}
+        return Measurement.model_construct(source="simulated", **fields)
 
     def train(self, _: Candidate) -> Generator[Any]:
         """Train nothing."""
@@ -171,8 +170,8 @@ class Bench:
         """Score nothing."""
         value = self._misbehave("score")
         gap = None if self.case.fact == "a missing objective" else 0.1
-        scores = SimpleNamespace(macro_f1=value, gap_shrunk=gap)
-        return Scorecard.model_construct(search=scores, data_digest="fake")
+        fields: dict[str, Any] = {"search": SimpleNamespace(macro_f1=value, gap_shrunk=gap), "data_digest": "fake"}
+        return Scorecard.model_construct(**fields)
 
 
 def case_of(candidate: Candidate, marks: Path, cases: list[Case]) -> Case:
@@ -202,7 +201,7 @@ def workshop(cases: list[Case], task: Task, overseer: Overseer) -> Iterator[Walk
             Bench(case, marks / candidate.digest, 60 * task.config.limits.draft),
             task.config.constraints,
             overseer,
-        )  # type: ignore[arg-type]
+        )
         for step in steps:
             yield bare(step) if isinstance(step, Outcome) else step
 

@@ -45,7 +45,7 @@ class Wire:
             return await self._ask(method, path, body)
 
     async def _ask(self, method: str, path: str, body: object) -> tuple[int, bytes]:
-        if self._reader is None:
+        if self._reader is None or self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: lab\r\nAuthorization: Bearer {self._token}\r\n"
@@ -53,7 +53,7 @@ class Wire:
         self._writer.write(head.encode() + content)
         try:
             answer = await self._reader.readuntil(b"\r\n\r\n")
-            length = int(re.search(rb"content-length: (\d+)", answer, re.IGNORECASE)[1])
+            length = int(re.findall(rb"content-length: (\d+)", answer, re.IGNORECASE)[0])
             return int(answer[9:12]), await self._reader.readexactly(length)
         except asyncio.IncompleteReadError as error:
             raise ConnectionError("the service went away") from error
@@ -130,7 +130,7 @@ class Service:
     def rss_mb(self) -> float:
         """Return its resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
+        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
 
     @property
     def url(self) -> str:

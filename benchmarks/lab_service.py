@@ -16,7 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -102,12 +104,13 @@ async def ended(service: Service, keys: list[str]) -> None:
     await asyncio.gather(*(one(key) for key in keys))
 
 
-async def status_of(service: Service) -> dict:
+async def status_of(service: Service) -> dict[str, Any]:
     """Return the whole status."""
     wire = Wire(service.port, service.tokens["read-only"])
     _, body = await wire.ask("GET", "/api/v1/status")
     wire.close()
-    return json.loads(body)
+    status: dict[str, Any] = json.loads(body)
+    return status
 
 
 async def ready(service: Service, count: int) -> None:
@@ -115,7 +118,8 @@ async def ready(service: Service, count: int) -> None:
 
     async def enough() -> bool:
         phones = (await status_of(service))["phones"]
-        return sum(phone["state"] == "READY" and phone["name"].startswith("away") for phone in phones) >= count
+        here = [phone for phone in phones if phone["state"] == "READY" and phone["name"].startswith("away")]
+        return len(here) >= count
 
     await until(enough, 60, f"{count} phones ready")
 
@@ -192,7 +196,7 @@ def g4(folder: Path) -> list[Figure]:
     ]
 
 
-def waits(rows: list[tuple[float, dict]]) -> list[float]:
+def waits(rows: list[tuple[float, dict[str, Any]]]) -> list[float]:
     """Return for each grant how long both the phone and the question had been there, by the log."""
     free, asked, gaps = {}, {}, []
     for at, event in rows:
@@ -219,7 +223,7 @@ def g5(folder: Path) -> list[Figure]:
 
         async def state(name: str) -> str:
             phones = (await status_of(service))["phones"]
-            return next(phone["state"] for phone in phones if phone["name"] == name)
+            return str(next(phone["state"] for phone in phones if phone["name"] == name))
 
         async def measuring() -> bool:
             return await state("away-1") == "MEASURING"
@@ -314,12 +318,12 @@ def g13(folder: Path) -> list[Figure]:
         wall, computed = count / (time.perf_counter() - began), count / (service.cpu_seconds() - used)
         work.cancel()
         host.stop()
-        more = {"goal": 1000, "unit": "/s", "at_least": True}
+        read = partial(Figure, "G13", goal=1000, unit="/s", at_least=True)
         return [
-            Figure("G13", "reads/s of the whole status, 256 phones at rest", measured=idle[0], **more),
-            Figure("G13", "the same per second that the service computed", measured=idle[1], **more),
-            Figure("G13", "reads/s of the whole status, 256 phones at work", measured=busy[0], **more),
-            Figure("G13", "the same per second that the service computed", measured=busy[1], **more),
+            read("reads/s of the whole status, 256 phones at rest", measured=idle[0]),
+            read("the same per second that the service computed", measured=idle[1]),
+            read("reads/s of the whole status, 256 phones at work", measured=busy[0]),
+            read("the same per second that the service computed", measured=busy[1]),
             Figure("G13", "durable commands/s of agents, beside 1200 new requests", wall, 200, "/s", at_least=True),
             Figure("G13", "the same per second that the service computed", computed, 200, "/s", at_least=True),
             Figure("G13", "resident memory with 256 phones", service.rss_mb(), 200, "MB"),

@@ -108,7 +108,8 @@ def proportional(pool: Pool, known: NDArray[np.int64], others: NDArray[np.int64]
     ratio = pool.measured / macs
     constants = {count: np.median(ratio[known][threads[known] == count]) for count in np.unique(threads[known])}
     fallback = np.median(ratio[known])
-    return macs[others] * np.array([constants.get(count, fallback) for count in threads[others]])
+    found: Floats = macs[others] * np.array([constants.get(count, fallback) for count in threads[others]])
+    return found
 
 
 def accuracy(pool: Pool, known: NDArray[np.int64], others: NDArray[np.int64]) -> dict[str, float]:
@@ -214,7 +215,7 @@ def record(count: int, path: Path) -> Iterator[dict[str, Any]]:
     config = StudyConfig.load(HERE.parent / "examples" / "cafe.toml")
     space = config.space.model_copy(update={"input_size": SIZES, "pruning": ("none", "structured")})
     config = config.model_copy(update={"space": space})
-    rng, seen = np.random.default_rng(7), set()
+    rng, seen = np.random.default_rng(7), set[tuple[str, int, str]]()
     with (
         Lab(LabConfig.simulated(2, seed=0), path / "lab.db") as lab,
         Workbench(config, path / "artifacts", path / "cache", lab.measure) as bench,

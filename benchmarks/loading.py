@@ -101,7 +101,7 @@ def shares(faces: FaceSet, steps: int) -> dict[str, float]:
         batch = augment(batch, STRENGTHS["light"], noise)
         t3 = time.perf_counter()
         optimizer.zero_grad()
-        cross_entropy(model(batch), torch.from_numpy(faces.labels[rows])).backward()
+        cross_entropy(model(batch), torch.from_numpy(faces.labels[rows])).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         t4 = time.perf_counter()
         for name, value in zip(spent, (t1 - t0, t2 - t1, t3 - t2, t4 - t3), strict=True):

@@ -24,7 +24,7 @@ from devicelab.drivers.appium.driver import WARMUP_RUNS
 from devicelab.drivers.simulator import START_SECONDS, SimulatedDriver
 from devicelab.emulator.benchmark import APP_START_SECONDS
 from devicelab.errors import DeviceError, RefusedError
-from devicelab.measurement import PROTOCOL, Burst, Workload
+from devicelab.measurement import PROTOCOL, Burst, Reading, Workload
 from devicelab.normalisation import SCHEDULE, Calibration, calibrated, drifted, due, phone_spread
 from devicelab.protocols import VirtualClock
 from devicelab.simulation.body import CLOCKS_MHZ
@@ -181,7 +181,9 @@ class Lab:
             RefusedError: the protocol refuses.
         """
         workload = Workload(path=Path("-"), fingerprint=f"{round(latency_ms * 1e6):x}", threads=1)
-        readings, failures, shares = [], [], []
+        readings: list[Reading] = []
+        failures: list[RefusedError] = []
+        shares: list[float] = []
         used: Counter[str] = Counter()
         started, processes = self.clock.now(), self._processes()
         alone = len(self.phones) == 1
@@ -214,7 +216,7 @@ def verdict(name: str, measured: float, goal: float, unit: str = "%", *, most: b
     return f"    {name:50s} {measured:8.2f} {unit:3s} goal {sign} {goal:g}  {said}"
 
 
-GOALS = {"quiet": (1.5, 12.0), "noisy": (2.5, 25.0)}
+GOALS: dict[NoiseName, tuple[float, float]] = {"quiet": (1.5, 12.0), "noisy": (2.5, 25.0)}
 
 
 def errors(count: int) -> Iterator[str]:

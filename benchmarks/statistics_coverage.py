@@ -47,7 +47,8 @@ def wrong() -> NDArray[np.float64]:
     for label, others in enumerate(TAKEN_FOR):
         weights[label, list(others)] = 0.35
         weights[label, label] = 0
-    return weights / weights.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def recognised(effect: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -129,12 +130,12 @@ def paired(sizes: dict[str, int], replications: int, rng: np.random.Generator) -
     """Report how often intervals of differences hold the true difference; yield whether each goal is met."""
     groups = np.repeat(list(sizes), list(sizes.values()))
     better, plain = true_confusion(SKILL), true_confusion()
-    truth = [float(rate(better) - rate(plain)) for rate in (macro_f1, accuracy)]
+    truth = [float(rate(better)) - float(rate(plain)) for rate in (macro_f1, accuracy)]
     held = np.zeros(3)
     for replication in range(replications):
         shown, effect = rng.poisson(PHOTOGRAPHS, (len(groups), 7)), rng.normal(0, CHILD_SD, len(groups))
-        both = (scored(shown, effect + skill, rng) for skill in (SKILL, 0.0))
-        f1, right, gap = differences(*both, groups, draws=500, seed=replication)
+        first, second = (scored(shown, effect + skill, rng) for skill in (SKILL, 0.0))
+        f1, right, gap = differences(first, second, groups, draws=500, seed=replication)
         pairs = ((f1.interval, truth[0]), (right.interval, truth[1]), *([(gap.interval, 0.0)] if gap else []))
         held += [found.low <= true <= found.high for found, true in pairs]
     for name, share, true in zip(("macro-F1", "accuracy"), held / replications, truth, strict=False):

@@ -25,6 +25,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -120,19 +121,21 @@ def through_tune(folder: Path, trials: int, ahead: int, phones: int) -> list[flo
 def bare(folder: Path, trials: int, ahead: int, phones: int) -> list[float]:
     """Let forked processes walk the trials, each the next one; return when they were handed out."""
     fork = multiprocessing.get_context("fork")
-    asked = fork.Array("d", trials)
+    asked: Any = fork.Array("d", trials)  # multiprocessing has no types for it
+    task: Any = SimpleNamespace(folder=folder)
     given = fork.Value("i", 0)
 
     def process() -> None:
         overseer = Overseer(Limits(), Turns(folder / "turns", WORKERS).taken)
-        with workshop(phones, SimpleNamespace(folder=folder), overseer) as walk:
+        with workshop(phones, task, overseer) as walk:
             while True:
                 with given.get_lock():
                     number, given.value = given.value, given.value + 1
                 if number >= trials:
                     return
                 asked[number] = time.time()
-                for _ in walk(SimpleNamespace(digest=sha256(str(number).encode()).hexdigest())):
+                candidate: Any = SimpleNamespace(digest=sha256(str(number).encode()).hexdigest())
+                for _ in walk(candidate):
                     pass
 
     processes = [fork.Process(target=process) for _ in range(WORKERS + ahead)]
@@ -140,7 +143,7 @@ def bare(folder: Path, trials: int, ahead: int, phones: int) -> list[float]:
         each.start()
     for each in processes:
         each.join()
-    return list(asked)
+    return [float(at) for at in asked]
 
 
 def measured(folder: Path, asked: list[float], ahead: int, minutes: float) -> Found:

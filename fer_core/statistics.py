@@ -64,7 +64,7 @@ def subject_groups(subjects: ArrayLike, groups: ArrayLike) -> NDArray[np.str_]:
     return lowest
 
 
-def accuracy(counts: Counts) -> Floats:
+def accuracy(counts: Counts | Floats) -> Floats:
     """Return the share of images on the diagonal of *counts* (..., 7, 7), shape (...); 0 without images."""
     return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
 
@@ -76,12 +76,12 @@ def balanced_accuracy(counts: Counts) -> Floats:
     return _ratio(recall.sum(axis=-1), (truth > 0).sum(axis=-1))
 
 
-def class_f1(counts: Counts) -> Floats:
+def class_f1(counts: Counts | Floats) -> Floats:
     """Return the F1 of each class, 2 TP / (2 TP + FP + FN), shape (..., 7); 0 where a class never occurs."""
     return _f1(_marginals(counts))
 
 
-def macro_f1(counts: Counts) -> Floats:
+def macro_f1(counts: Counts | Floats) -> Floats:
     """Return the mean F1 of all seven classes of *counts* (..., 7, 7), shape (...).
 
     All seven classes are always in the denominator: a class without image and prediction counts as 0, which equals
@@ -299,7 +299,7 @@ def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
     return np.divide(top, bottom, out=np.zeros(np.broadcast_shapes(top.shape, bottom.shape)), where=bottom > 0)
 
 
-def _marginals(counts: Counts) -> Counts:
+def _marginals(counts: Counts | Floats) -> Counts:
     """Return what F1 needs of *counts* (..., 7, 7), a sum over subjects: (..., 14) = 2 TP, then truth + predicted."""
     hits = 2 * np.diagonal(counts, axis1=-2, axis2=-1)
     return np.concatenate([hits, counts.sum(axis=-1) + counts.sum(axis=-2)], axis=-1)
