@@ -121,7 +121,7 @@ HEAD = (
 )
 
 
-class Bench(Shelf):  # type: ignore[misc] # the tests are not typed
+class Bench(Shelf):
     """The lab, in which a request waits for the person who releases its phone; the phones calibrate only if they must.
 
     Each network that it makes has a graph of its own.
@@ -156,8 +156,7 @@ class Bench(Shelf):  # type: ignore[misc] # the tests are not typed
     def ask(self, phone: str, workload: Workload) -> Measurement:
         """Return the latency of *workload* on *phone*."""
         with self.client("search") as lab:
-            found: Measurement = lab.measure(workload, selector=Selector(name=phone))
-        return found
+            return lab.measure(workload, selector=Selector(name=phone))
 
 
 class Neighbour(threading.Thread):
@@ -249,15 +248,8 @@ class Case:
         moves = [one for one in events if isinstance(one, ev.PhoneMoved) and one.device == VICTIM]
         failed = [one for one in events if isinstance(one, ev.BlockFailed) and one.device == VICTIM]
         noise = {one.fault for one in failed if one.reason in NOISE} - EXPECTED[self._fault][1]
-        named = list(
-            dict.fromkeys(
-                [
-                    fault
-                    for fault in (*(one.fault for one in failed), *(one.fault for one in moves))
-                    if fault and fault not in noise
-                ]
-            )
-        )
+        faults = (*(one.fault for one in failed), *(one.fault for one in moves))
+        named = list(dict.fromkeys(fault for fault in faults if fault and fault not in noise))
         commits = [one for one in events if isinstance(one, ev.MeasurementCommitted)]
         mine = [one for one in commits if one.measurement.fingerprint == self._workload.fingerprint]
         others = [one for one in events if isinstance(one, ev.BlockFailed) and one.device == OTHER and not one.reason]

@@ -36,10 +36,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import click
 
-from devicelab.benchmark_output import Output
+from devicelab.benchmark_output import Output, parse
 from devicelab.block import run_block
 from devicelab.config import AppiumPhone, LabConfig
 from devicelab.drivers.appium import benchmark as benchmark_module
@@ -99,10 +100,12 @@ class Meter:
         AppiumSession.start_activity = started  # type: ignore[method-assign]
         app = benchmark_module._AppRun  # noqa: SLF001 - where the app's first line is seen
         app._check_echo = self._then(self._launched, app._check_echo)  # type: ignore[method-assign]  # noqa: SLF001
-        names = vars(driver_module)  # what the driver calls by the names that it imported
-        for name in ("run_app", "run_native"):
-            names[name] = self._bare(self.timed("read", names[name]))
-        names["parse"] = self._then(self._ran, names["parse"])
+        patch.multiple(
+            driver_module,
+            run_app=self._bare(self.timed("read", benchmark_module.run_app)),
+            run_native=self._bare(self.timed("read", benchmark_module.run_native)),
+            parse=self._then(self._ran, parse),
+        ).start()
 
     def _then(self, note: Callable[[Any], None], function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

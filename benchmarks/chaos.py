@@ -56,9 +56,7 @@ def run(plan: Plan, asks: Sequence[Ask], folder: Path, hours: float = 24 * 30) -
 
 def spans(fleet: Fleet) -> list[tuple[str, float, float]]:
     """Return (duty, start, end) of every lease, and of every rest of a hot or empty phone, after requests came."""
-    found: list[tuple[str, float, float]] = []
-    held: dict[str, tuple[str, float]] = {}
-    resting: dict[str, float] = {}
+    found, held, resting = [], {}, dict[str, float]()
     for row in fleet.store.events():
         body = json.loads(row.body)
         if body["kind"] == "lease_granted":
@@ -101,8 +99,7 @@ def safety(options: argparse.Namespace, folder: Path) -> bool:
         fleet, took = run(Plan(64, seed, fault_rate=options.rate, mischief=options.rate / 2), asks, folder)
         found = judged(fleet.store.events())
         blocks = found.failures + sum(1 for _ in fleet.store.events(kind="block_recorded"))
-        share = found.failures / blocks
-        mischief: Counter[str] = Counter(fleet.engine.weather.done)  # type: ignore[attr-defined]
+        share, mischief = found.failures / blocks, Counter(fleet.mischief.done)
         print(f"seed {seed}: {found.requests} requests, {found.orders} orders, {blocks} blocks, {share:.1%} failed")
         print(f"  delivered {dict(mischief)}; ended {dict(found.endings)}; {took:.0f} s here, virtual time")
         good &= report("requests lost", len(found.lost), "0", not found.lost)
@@ -136,9 +133,7 @@ def safety(options: argparse.Namespace, folder: Path) -> bool:
 
 def heal(fleet: Fleet) -> bool:
     """Print how failures of phones ended: by software, or with a person."""
-    sick: dict[str, float] = {}
-    seconds: list[float] = []
-    healed = out = 0
+    sick, healed, out, seconds = dict[str, float](), 0, 0, list[float]()
     for row in fleet.store.events(kind="phone_moved"):
         body = json.loads(row.body)
         device = body["device"]

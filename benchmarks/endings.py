@@ -33,7 +33,7 @@ from devicelab.errors import DeviceError, WorkloadError
 from devicelab.measurement import Measurement, Workload
 from fer_core.artifact import Artifact
 from fer_core.errors import ConversionError, DivergedError, UnreadableModelError
-from fer_core.scores import Scorecard
+from fer_core.scores import Interval, Scorecard, Scores
 from search.candidate import Candidate
 from search.errors import SearchError, TrialError
 from search.folder import StudyFolder
@@ -41,6 +41,7 @@ from search.ledger import Ledger
 from search.objectives import Outcome
 from search.overseer import Overseer
 from search.pipeline import journey
+from search.record import Report
 from search.tuning.driver import drive
 from search.tuning.worker import Task, Walk
 
@@ -69,6 +70,24 @@ architecture = ["mobilenetv3_small_100"]
 epochs = 2
 learning_rate = {{ low = 1e-3, high = 1e-2, log = true }}
 """
+MEASUREMENT = Measurement.model_validate({
+    **dict.fromkeys(("median_ms", "low_ms", "high_ms", "p90_ms", "first_ms", "phone_seconds", "measured_at"), 1.0),
+    **dict.fromkeys(("fingerprint", "device", "product", "os_build", "runtime", "protocol"), "fake"),
+    **dict.fromkeys(("threads", "runs", "blocks"), 1),
+    "source": "simulated",
+    "readings": (),
+})  # fmt: skip
+SCORES = Scores(
+    images=1,
+    subjects=1,
+    accuracy=0.5,
+    balanced_accuracy=0.5,
+    macro_f1=0.5,
+    macro_f1_interval=Interval(low=0.0, high=1.0),
+    class_f1={},
+    confusion=(),
+)
+"""What the fake phone and the fake faces say, where nothing goes wrong."""
 
 
 class Case(NamedTuple):
@@ -154,11 +173,7 @@ class Bench:
     def measure(self, workload: Workload) -> Measurement:
         """Measure nothing."""
         value = self._misbehave("measure")
-        times = ("low_ms", "high_ms", "p90_ms", "first_ms", "phone_seconds", "measured_at")
-        names = ("device", "product", "os_build", "runtime", "protocol")
-        fields: dict[str, Any] = {**dict.fromkeys(times, 1.0), **dict.fromkeys(names, "fake"), "median_ms": value}
-        fields |= {"fingerprint": workload.fingerprint, "threads": 1, "runs": 1, "blocks": 1, "readings": ()}
-        return Measurement.model_construct(source="simulated", **fields)
+        return MEASUREMENT.model_copy(update={"median_ms": value, "fingerprint": workload.fingerprint})
 
     def train(self, _: Candidate) -> Generator[Any]:
         """Train nothing."""
@@ -170,8 +185,16 @@ class Bench:
         """Score nothing."""
         value = self._misbehave("score")
         gap = None if self.case.fact == "a missing objective" else 0.1
-        fields: dict[str, Any] = {"search": SimpleNamespace(macro_f1=value, gap_shrunk=gap), "data_digest": "fake"}
-        return Scorecard.model_construct(**fields)
+        scores = SCORES.model_copy(update={"macro_f1": value, "gap_shrunk": gap})
+        return Scorecard(
+            model_digest="fake",
+            data_digest="fake",
+            synthetic=True,
+            search=scores,
+            report=None,
+            whole=scores,
+            subject_confusions="",
+        )
 
 
 def case_of(candidate: Candidate, marks: Path, cases: list[Case]) -> Case:
@@ -194,15 +217,10 @@ def workshop(cases: list[Case], task: Task, overseer: Overseer) -> Iterator[Walk
     """Set a process up for fake stages."""
     marks = task.folder / "marks"
 
-    def walk(candidate: Candidate) -> Any:  # noqa: ANN401 - a journey
+    def walk(candidate: Candidate) -> Generator[Report | Outcome]:
         case = case_of(candidate, marks, cases)
-        steps = journey(
-            candidate,
-            Bench(case, marks / candidate.digest, 60 * task.config.limits.draft),
-            task.config.constraints,
-            overseer,
-        )
-        for step in steps:
+        bench = Bench(case, marks / candidate.digest, 60 * task.config.limits.draft)
+        for step in journey(candidate, bench, task.config.constraints, overseer):
             yield bare(step) if isinstance(step, Outcome) else step
 
     with patch("devicelab.graph.read_graph", lambda _path: SimpleNamespace(fingerprint="graph")):

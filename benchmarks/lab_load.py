@@ -21,6 +21,8 @@ import numpy as np
 from devicelab.service.auth import ROLES, Tokens
 
 ADDRESS = re.compile(r"device lab: http://127\.0\.0\.1:(\d+)")
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
 PLATFORM = {
     "product": "Moto G6",
     "os_build": "Android 9, load 1",
@@ -53,8 +55,8 @@ class Wire:
         self._writer.write(head.encode() + content)
         try:
             answer = await self._reader.readuntil(b"\r\n\r\n")
-            length = int(re.findall(rb"content-length: (\d+)", answer, re.IGNORECASE)[0])
-            return int(answer[9:12]), await self._reader.readexactly(length)
+            (length,) = LENGTH.findall(answer)
+            return int(answer[9:12]), await self._reader.readexactly(int(length))
         except asyncio.IncompleteReadError as error:
             raise ConnectionError("the service went away") from error
 
@@ -130,7 +132,8 @@ class Service:
     def rss_mb(self) -> float:
         """Return its resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
+        (kilobytes,) = RESIDENT.findall(status)
+        return int(kilobytes) / 1024
 
     @property
     def url(self) -> str:

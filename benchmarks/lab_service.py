@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +117,8 @@ async def ready(service: Service, count: int) -> None:
 
     async def enough() -> bool:
         phones = (await status_of(service))["phones"]
-        here = [phone for phone in phones if phone["state"] == "READY" and phone["name"].startswith("away")]
-        return len(here) >= count
+        away = [phone for phone in phones if phone["state"] == "READY" and phone["name"].startswith("away")]
+        return len(away) >= count
 
     await until(enough, 60, f"{count} phones ready")
 
@@ -223,7 +222,7 @@ def g5(folder: Path) -> list[Figure]:
 
         async def state(name: str) -> str:
             phones = (await status_of(service))["phones"]
-            return str(next(phone["state"] for phone in phones if phone["name"] == name))
+            return next(str(phone["state"]) for phone in phones if phone["name"] == name)
 
         async def measuring() -> bool:
             return await state("away-1") == "MEASURING"
@@ -318,12 +317,11 @@ def g13(folder: Path) -> list[Figure]:
         wall, computed = count / (time.perf_counter() - began), count / (service.cpu_seconds() - used)
         work.cancel()
         host.stop()
-        read = partial(Figure, "G13", goal=1000, unit="/s", at_least=True)
         return [
-            read("reads/s of the whole status, 256 phones at rest", measured=idle[0]),
-            read("the same per second that the service computed", measured=idle[1]),
-            read("reads/s of the whole status, 256 phones at work", measured=busy[0]),
-            read("the same per second that the service computed", measured=busy[1]),
+            Figure("G13", "reads/s of the whole status, 256 phones at rest", idle[0], 1000, "/s", at_least=True),
+            Figure("G13", "the same per second that the service computed", idle[1], 1000, "/s", at_least=True),
+            Figure("G13", "reads/s of the whole status, 256 phones at work", busy[0], 1000, "/s", at_least=True),
+            Figure("G13", "the same per second that the service computed", busy[1], 1000, "/s", at_least=True),
             Figure("G13", "durable commands/s of agents, beside 1200 new requests", wall, 200, "/s", at_least=True),
             Figure("G13", "the same per second that the service computed", computed, 200, "/s", at_least=True),
             Figure("G13", "resident memory with 256 phones", service.rss_mb(), 200, "MB"),

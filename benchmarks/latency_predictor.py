@@ -108,8 +108,7 @@ def proportional(pool: Pool, known: NDArray[np.int64], others: NDArray[np.int64]
     ratio = pool.measured / macs
     constants = {count: np.median(ratio[known][threads[known] == count]) for count in np.unique(threads[known])}
     fallback = np.median(ratio[known])
-    found: Floats = macs[others] * np.array([constants.get(count, fallback) for count in threads[others]])
-    return found
+    return np.asarray(macs[others] * np.array([constants.get(count, fallback) for count in threads[others]]))
 
 
 def accuracy(pool: Pool, known: NDArray[np.int64], others: NDArray[np.int64]) -> dict[str, float]:

@@ -136,7 +136,7 @@ def taught(model: nn.Module, faces: FaceSet) -> nn.Module:
     """Return *model* after it has learned *faces* by heart, ready to be exported."""
     torch.manual_seed(0)
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=LEARNING_RATE)
-    images, labels = to_input(np.asarray(faces.images)), torch.as_tensor(faces.labels)
+    images, labels = to_input(faces.images[:]), torch.as_tensor(faces.labels)
     for _ in range(STEPS):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
@@ -173,11 +173,11 @@ class Press:
             )
             model = train_quantized(model, spec, TRAINING, self.faces)
             expected = fake_quantized(model, self.side)
-        content = self.converter.convert(model, self.side, quantization, np.asarray(self.faces.images))
+        content = self.converter.convert(model, self.side, quantization, self.faces.images[:])
         self.path.write_bytes(content)
         found = scoring.predict(self.path, self.faces.images)
         with torch.inference_mode():
-            wanted = expected(to_input(np.asarray(self.faces.images))).numpy()
+            wanted = expected(to_input(self.faces.images[:])).numpy()
         difference = noise(found, wanted)
         graph = read_graph(self.path)
         return Cell(

@@ -181,9 +181,7 @@ class Lab:
             RefusedError: the protocol refuses.
         """
         workload = Workload(path=Path("-"), fingerprint=f"{round(latency_ms * 1e6):x}", threads=1)
-        readings: list[Reading] = []
-        failures: list[RefusedError] = []
-        shares: list[float] = []
+        readings, failures, shares = list[Reading](), list[RefusedError](), list[float]()
         used: Counter[str] = Counter()
         started, processes = self.clock.now(), self._processes()
         alone = len(self.phones) == 1

@@ -97,8 +97,7 @@ class Comparison:
         images = calibration_images(self.train, self.spec.calibration_images, self.training.seed)
         path = self.work / "model.tflite"
         path.write_bytes(self.converter.convert(model, self.side, quantization, images))
-        classes: NDArray[np.int64] = scoring.predict(path, self.faces.images).argmax(axis=1)
-        return classes
+        return np.asarray(scoring.predict(path, self.faces.images).argmax(axis=1))
 
     def line(self, name: ArchitectureName) -> Difference | None:
         """Print the line of *name*; return what QAT won, ``None`` where there was nothing to win."""

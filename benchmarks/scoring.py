@@ -28,7 +28,7 @@ from fer_core.models.build import build
 from fer_core.specs import ARCHITECTURE_TITLES, ArchitectureName, ArchitectureSpec, Quantization
 
 GOAL = 3.0
-QUANTIZATIONS: tuple[Quantization, ...] = ("float32", "int8")
+NUMERICS: tuple[Quantization, ...] = ("float32", "int8")
 HEADER = f"{'network':24}{'numerics':>10}{'naive/s':>9}{'ours/s':>9}{'ratio':>7}{'naive us':>10}{'ours us':>10}  (CPU)"
 
 
@@ -73,7 +73,7 @@ def main(count: int, side: int, repeats: int) -> None:
     print(f"{count} images at {side} px on {os.cpu_count()} cores\n{HEADER}")
     with tempfile.TemporaryDirectory() as folder, Converter() as converter:
         path = Path(folder) / "model.tflite"
-        for name, quantization in product(get_args(ArchitectureName), QUANTIZATIONS):
+        for name, quantization in product(get_args(ArchitectureName), NUMERICS):
             model = build(ArchitectureSpec(name=name, input_size=side)).eval()
             ratios.append(compare(model, name, quantization, images, repeats, converter, path))
     print(

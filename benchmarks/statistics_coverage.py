@@ -47,8 +47,7 @@ def wrong() -> NDArray[np.float64]:
     for label, others in enumerate(TAKEN_FOR):
         weights[label, list(others)] = 0.35
         weights[label, label] = 0
-    shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-    return shares
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def recognised(effect: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,7 +129,7 @@ def paired(sizes: dict[str, int], replications: int, rng: np.random.Generator) -
     """Report how often intervals of differences hold the true difference; yield whether each goal is met."""
     groups = np.repeat(list(sizes), list(sizes.values()))
     better, plain = true_confusion(SKILL), true_confusion()
-    truth = [float(rate(better)) - float(rate(plain)) for rate in (macro_f1, accuracy)]
+    truth = [float(rate(better) - rate(plain)) for rate in (macro_f1, accuracy)]
     held = np.zeros(3)
     for replication in range(replications):
         shown, effect = rng.poisson(PHOTOGRAPHS, (len(groups), 7)), rng.normal(0, CHILD_SD, len(groups))

@@ -24,15 +24,12 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import psutil
 from no_faces import NO_FACES
 
 from search.budget import Limits, Stage
-from search.candidate import Candidate
 from search.folder import StudyFolder
 from search.ledger import Ledger
 from search.objectives import Outcome
@@ -74,9 +71,15 @@ class Found:
 
 @contextmanager
 def workshop(phones: int, task: Task, overseer: Overseer) -> Iterator[Walk]:
-    """Walk candidates through stages that sleep; note when this process worked."""
-    log = task.folder / f"worked-{os.getpid()}"
-    queue = Turns(task.folder / "phones", phones)
+    """Walk candidates through stages that sleep."""
+    walk = walking(phones, task.folder, overseer)
+    yield lambda candidate: walk(candidate.digest)
+
+
+def walking(phones: int, folder: Path, overseer: Overseer) -> Callable[[str], Generator[Report | Outcome]]:
+    """Return what walks the candidate of a digest through stages that sleep, and notes when this process worked."""
+    log = folder / f"worked-{os.getpid()}"
+    queue = Turns(folder / "phones", phones)
 
     def work(stage: Stage, seconds: float) -> None:
         with overseer(stage), overseer.turn():
@@ -85,14 +88,14 @@ def workshop(phones: int, task: Task, overseer: Overseer) -> Iterator[Walk]:
             with log.open("a") as stream:
                 stream.write(f"{begun} {time.time()} {psutil.Process().memory_info().rss}\n")
 
-    yield partial(journey, work, queue, overseer)
+    return partial(journey, work, queue, overseer)
 
 
 def journey(
-    work: Callable[[Stage, float], None], queue: Turns, overseer: Overseer, candidate: Candidate
+    work: Callable[[Stage, float], None], queue: Turns, overseer: Overseer, digest: str
 ) -> Generator[Report | Outcome]:
-    """Yield what a trial tells; how long its stages take follows from the candidate."""
-    rng = np.random.default_rng(int(candidate.digest[:8], 16))
+    """Yield what a trial tells; how long its stages take follows from *digest*."""
+    rng = np.random.default_rng(int(digest[:8], 16))
 
     def seconds() -> float:
         return float(np.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST))))
@@ -121,29 +124,27 @@ def through_tune(folder: Path, trials: int, ahead: int, phones: int) -> list[flo
 def bare(folder: Path, trials: int, ahead: int, phones: int) -> list[float]:
     """Let forked processes walk the trials, each the next one; return when they were handed out."""
     fork = multiprocessing.get_context("fork")
-    asked: Any = fork.Array("d", trials)  # multiprocessing has no types for it
-    task: Any = SimpleNamespace(folder=folder)
+    asked = fork.Array("d", trials)
     given = fork.Value("i", 0)
 
     def process() -> None:
         overseer = Overseer(Limits(), Turns(folder / "turns", WORKERS).taken)
-        with workshop(phones, task, overseer) as walk:
-            while True:
-                with given.get_lock():
-                    number, given.value = given.value, given.value + 1
-                if number >= trials:
-                    return
-                asked[number] = time.time()
-                candidate: Any = SimpleNamespace(digest=sha256(str(number).encode()).hexdigest())
-                for _ in walk(candidate):
-                    pass
+        walk = walking(phones, folder, overseer)
+        while True:
+            with given.get_lock():
+                number, given.value = given.value, given.value + 1
+            if number >= trials:
+                return
+            asked[number] = time.time()
+            for _ in walk(sha256(str(number).encode()).hexdigest()):
+                pass
 
     processes = [fork.Process(target=process) for _ in range(WORKERS + ahead)]
     for each in processes:
         each.start()
     for each in processes:
         each.join()
-    return [float(at) for at in asked]
+    return asked[:]
 
 
 def measured(folder: Path, asked: list[float], ahead: int, minutes: float) -> Found:

@@ -127,8 +127,8 @@ class Fleet:
         }
         for number, fault in plan.hopeless.items():
             self.drivers[names[number]].injector.inflict(fault)
-        weather = Mischief(np.random.default_rng((plan.seed, 7)), plan.mischief)
-        self.engine = Engine(Coordinator(self.store, plan.policy), self.drivers, clocks, START, weather)
+        self.mischief = Mischief(np.random.default_rng((plan.seed, 7)), plan.mischief)
+        self.engine = Engine(Coordinator(self.store, plan.policy), self.drivers, clocks, START, self.mischief)
         enrolled = [Enrolled(driver.device, self.hosts[name], "room") for name, driver in self.drivers.items()]
         self.engine.tell(Open(tuple(enrolled)))
         for ask in asks:

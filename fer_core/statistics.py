@@ -299,10 +299,10 @@ def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
     return np.divide(top, bottom, out=np.zeros(np.broadcast_shapes(top.shape, bottom.shape)), where=bottom > 0)
 
 
-def _marginals(counts: Counts | Floats) -> Counts:
+def _marginals(counts: Counts | Floats) -> Counts | Floats:
     """Return what F1 needs of *counts* (..., 7, 7), a sum over subjects: (..., 14) = 2 TP, then truth + predicted."""
     hits = 2 * np.diagonal(counts, axis1=-2, axis2=-1)
-    return np.concatenate([hits, counts.sum(axis=-1) + counts.sum(axis=-2)], axis=-1)
+    return np.asarray(np.concatenate([hits, counts.sum(axis=-1) + counts.sum(axis=-2)], axis=-1))
 
 
 def _f1(marginals: NDArray[np.generic]) -> Floats:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from devicelab.drivers.appium.server import free_port
 from devicelab.emulator.clock import PhoneClock
@@ -69,7 +70,7 @@ def free_row(count):
 class Emulator:
     """``fer-lab emulate`` in a process of its own, on free ports that stay a phone's while it is unplugged."""
 
-    def __init__(self, android="9", phones=1, speed=1.0):
+    def __init__(self, android: str = "9", phones: int = 1, speed: float = 1.0) -> None:
         command = [sys.executable, "-c", "from devicelab.cli import main; main()", "emulate", "--json"]
         command += ["--phones", str(phones), "--port", str(free_row(phones)), "--control-port", str(free_port())]
         command += ["--android", android, "--speed", str(speed)]
@@ -81,10 +82,10 @@ class Emulator:
         self.serials = [phone["serial"] for phone in where["phones"]]
         self.udids = [phone["udid"] for phone in where["phones"]]
 
-    def order(self, what, phone=0, when="now"):
+    def order(self, what: str, phone: int = 0, when: str = "now") -> dict[str, Any]:
         return ask(self.control, do=what, phone=self.serials[phone], when=when)
 
-    def states(self):
+    def states(self) -> list[dict[str, Any]]:
         return ask(self.control, do="state")["phones"]
 
     def trace(self, phone=0):

@@ -55,7 +55,7 @@ def test_faults_dead_workers_late_and_double_results_lose_nothing(fleet):
     assert found.clean
     assert found.requests == 60
     assert found.failures > 20
-    assert set(lab.engine.weather.done) == {"twice", "late", "never"}
+    assert set(lab.mischief.done) == {"twice", "late", "never"}
     assert lab.store.verify().problems == ()
 
 
