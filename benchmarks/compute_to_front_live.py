@@ -13,7 +13,7 @@ score the .tflite and measure it on a simulated phone, one trial at a time with 
 
 Compute is the CPU time of the worker and all its processes from their start. For each seed (of trainings and search),
 the CPU seconds to a share of the best hypervolume that either arm reached, and how many times less ours took (">="
-where flat never got there, "<=" where ours did not). An arm that is finished in ``--work`` is not run again. About 20
+where flat never got there, "<=" where ours did not). An arm that is finished in ``--work`` is not run again. About 70
 CPU minutes a seed.
 """
 
@@ -61,9 +61,11 @@ from search.tuning.preparation import prepare
 from search.tuning.worker import Task, Walk, workshop
 
 STUDY = Path(__file__).resolve().parent / "data" / "compute_to_front_live.toml"
-FACES = RenderOptions(children=60, train_children=40, train_adults=40, size=64)
+FACES = RenderOptions(size=64)
 SHARES = (0.9, 0.95, 0.99)
 JOURNAL, FINISHED = "journal.jsonl", "finished"
+ALIKE = 0.999
+"""Share of the hypervolume of ours at which flat is as good: latencies of the same graph differ by their noise."""
 MOST = 1000
 """Proposals of the flat arm; those that repeat a candidate cost nothing and must not go on for ever."""
 
@@ -210,7 +212,7 @@ class Enough(tune.Stopper):  # type: ignore[misc] # Ray is untyped
         if len(ended) > max(self._seen, 0):
             curve = curve_of(self._folder.config, ended)
             say(f"{self._folder.path.name}: {len(ended)} trials, {curve[-1].cpu:.0f} s, {curve[-1].volume:.4f}")
-            if curve[-1].volume >= self._target - 1e-9:
+            if curve[-1].volume >= ALIKE * self._target:
                 self.reason = "as good as ours"
             elif curve[-1].cpu >= self._seconds:
                 self.reason = "budget spent"
@@ -258,7 +260,7 @@ def run(arm: str, seed: int, arguments: argparse.Namespace, target: float = math
     path = arguments.work.resolve() / f"{arm}-{seed}"
     folder = StudyFolder(path)
     text = STUDY.read_text(encoding="utf-8").replace("seed = 0", f"seed = {seed}", 1)
-    text = text.replace("trials = 48", f"trials = {arguments.trials}", 1)
+    text = text.replace("trials = 64", f"trials = {arguments.trials}", 1)
     text = f"root = {json.dumps(str(arguments.faces.resolve()))}\n{text}"
     if (path / FINISHED).exists() and folder.config_path.read_text(encoding="utf-8") == text:
         return folder
@@ -378,8 +380,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--faces", type=Path, help="made by fer-data render; a small set is rendered where left out")
     parser.add_argument("--work", type=Path, default=Path("studies/compute-to-front-live"), help="where results go")
-    parser.add_argument("--trials", type=int, default=48, help="of ours")
-    parser.add_argument("--flat-seconds", type=float, default=1500.0, help="CPU seconds that flat may spend")
+    parser.add_argument("--trials", type=int, default=64, help="of ours")
+    parser.add_argument("--flat-seconds", type=float, default=3600.0, help="CPU seconds that flat may spend")
     parser.add_argument("--flat-minutes", type=float, default=math.inf, help="wall minutes that it may take")
     parser.add_argument("--out", type=Path, help="a picture of the curves to write")
     arguments = parser.parse_args()
