@@ -378,7 +378,7 @@ def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--faces", type=Path, help="made by fer-data render; a small set is rendered where left out")
+    parser.add_argument("--faces", type=Path, help="made by fer-data render --size 64; rendered where left out")
     parser.add_argument("--work", type=Path, default=Path("studies/compute-to-front-live"), help="where results go")
     parser.add_argument("--trials", type=int, default=64, help="of ours")
     parser.add_argument("--flat-seconds", type=float, default=3600.0, help="CPU seconds that flat may spend")
