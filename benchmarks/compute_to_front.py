@@ -1,6 +1,7 @@
 """Compute until a front is found: our engine against every candidate trained whole, on a table of real trainings.
 
     python benchmarks/compute_to_front.py [--seeds 20] [--first 0] [--sampler tpe] [--study STUDY] [--table TABLE]
+        [--most SECONDS]
 
 The table holds a small space that was computed whole (``record_table``): validation F1 of every epoch, F1 of the
 .tflite, simulated latency, CPU seconds of every stage. The study with its TPE, the searcher and halving are the real
@@ -12,7 +13,7 @@ ones; only the work is looked up and the time simulated (``simulated_cluster``, 
   shared by the candidates that agree in them (tree); halving as a study has it by default, or bold: from epoch 4 of
   9, on the evidence of 5 trainings.
 * "plain": with a TPE that does not know what is computed already (``sampler.cost_aware``), as in flat and in every arm
-  without a tree.
+  without a tree. With ``--sampler gp`` these have Optuna's TPE, the others our Gaussian processes.
 * and each part alone, and each left out.
 * an oracle, which knows every result beforehand and computes only what its front needs: no search can do with less.
 
@@ -193,10 +194,15 @@ def ending(table: Table, candidate: Candidate) -> Outcome:
     )
 
 
-def spent(table: Table, arm: Arm, seed: int, best: float) -> list[float]:
-    """Return the worker seconds until each of ``SHARES`` of the *best* hypervolume was reached; inf where never."""
+def spent(table: Table, arm: Arm, seed: int, best: float, most: float) -> list[float]:
+    """Return the worker seconds until each of ``SHARES`` of the *best* hypervolume was reached.
+
+    Infinite where never, or not within *most* seconds.
+    """
     stopping = EarlyStopping(grace_epochs=arm.grace, evidence=arm.evidence) if arm.grace else None
     sampler = table.config.sampler.model_copy(update={"cost_aware": arm.aware})
+    if sampler.name == "gp" and not arm.aware:
+        sampler = sampler.model_copy(update={"name": "tpe"})
     config = table.config.model_copy(update={"seed": seed, "early_stopping": stopping, "sampler": sampler})
     front: list[dict[str, float]] = []
     reached = [math.inf] * len(SHARES)
@@ -209,7 +215,7 @@ def spent(table: Table, arm: Arm, seed: int, best: float) -> list[float]:
         for index, share in enumerate(SHARES):
             if now >= share - 1e-9:
                 reached[index] = min(reached[index], seconds)
-        return math.isinf(max(reached))
+        return math.isinf(max(reached)) and seconds < most
 
     Cluster(WORKERS, PHONES, in_flight=WORKERS).run(config, program(table, arm), ended)
     return reached
@@ -269,7 +275,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--study", type=Path, default=DATA / "compute_to_front.toml")
     parser.add_argument("--table", type=Path, default=DATA / "compute_to_front.jsonl")
-    parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="of every arm")
+    parser.add_argument("--sampler", choices=("tpe", "gp", "random"), default="tpe", help="who proposes")
+    parser.add_argument("--most", type=float, default=math.inf, help="worker seconds after which an arm is ended")
     parser.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=list(ARMS), help="flat is always one")
     arguments = parser.parse_args()
     config = StudyConfig.load(arguments.study)
@@ -291,7 +298,7 @@ def main() -> None:
         rows = (
             [oracle(table, best)] * len(seeds)
             if name == "oracle"
-            else [spent(table, ARMS[name], seed, best) for seed in seeds]
+            else [spent(table, ARMS[name], seed, best, arguments.most) for seed in seeds]
         )
         seconds: NDArray[np.float64] = np.array(rows)
         flat = seconds if name == "flat" else flat

@@ -1,9 +1,11 @@
 """Compute until a front is found, live: our engine against plain Ray Tune with Optuna, on real trainings and exports.
 
-    python benchmarks/compute_to_front_live.py [--seeds 0 1 2] [--faces FOLDER] [--work FOLDER] [--out curves.png]
+    python benchmarks/compute_to_front_live.py [--study STUDY.toml] [--seeds 0 1 2] [--faces FOLDER]
+        [--work FOLDER] [--out curves.png]
 
-Both arms search the space of ``data/compute_to_front_live.toml``: they train, compress, repair, export with onnx2tf,
-score the .tflite and measure it on a simulated phone, one trial at a time with one thread.
+Both arms search the space of STUDY: they train, compress, repair, export with onnx2tf, score the .tflite and measure it
+on a simulated phone, one trial at a time with one thread. ``data/compute_to_front_live.toml`` has 8 candidates to a
+training, ``data/compute_to_front_tree.toml`` has 32.
 
 * ours: the driver of ``fer-search run`` as it is: TPE, latency first, shared stages, halving by default.
 * flat: ``ray.tune.Tuner`` with ``OptunaSearch`` (its TPE, F1 and latency), as its user would write it: every candidate
@@ -21,6 +23,7 @@ import argparse
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import time
@@ -60,7 +63,7 @@ from search.tuning.latency import LabPlace, lab_open, measuring
 from search.tuning.preparation import prepare
 from search.tuning.worker import Task, Walk, workshop
 
-STUDY = Path(__file__).resolve().parent / "data" / "compute_to_front_live.toml"
+DATA = Path(__file__).resolve().parent / "data"
 FACES = RenderOptions(size=64)
 SHARES = (0.9, 0.95, 0.99)
 JOURNAL, FINISHED = "journal.jsonl", "finished"
@@ -259,8 +262,9 @@ def run(arm: str, seed: int, arguments: argparse.Namespace, target: float = math
     """Run *arm* with *seed*, unless it is finished already; return its folder."""
     path = arguments.work.resolve() / f"{arm}-{seed}"
     folder = StudyFolder(path)
-    text = STUDY.read_text(encoding="utf-8").replace("seed = 0", f"seed = {seed}", 1)
-    text = text.replace("trials = 64", f"trials = {arguments.trials}", 1)
+    text = arguments.study.read_text(encoding="utf-8").replace("seed = 0", f"seed = {seed}", 1)
+    if arguments.trials is not None:
+        text = re.sub("^trials = .*$", f"trials = {arguments.trials}", text, count=1, flags=re.MULTILINE)
     text = f"root = {json.dumps(str(arguments.faces.resolve()))}\n{text}"
     if (path / FINISHED).exists() and folder.config_path.read_text(encoding="utf-8") == text:
         return folder
@@ -377,10 +381,11 @@ def say(text: str) -> None:
 def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", type=Path, default=DATA / "compute_to_front_live.toml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--faces", type=Path, help="made by fer-data render --size 64; rendered where left out")
     parser.add_argument("--work", type=Path, default=Path("studies/compute-to-front-live"), help="where results go")
-    parser.add_argument("--trials", type=int, default=64, help="of ours")
+    parser.add_argument("--trials", type=int, help="of ours; as the study says where left out")
     parser.add_argument("--flat-seconds", type=float, default=3600.0, help="CPU seconds that flat may spend")
     parser.add_argument("--flat-minutes", type=float, default=math.inf, help="wall minutes that it may take")
     parser.add_argument("--out", type=Path, help="a picture of the curves to write")

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from devicelab.config import LabConfig
 from devicelab.lab import Lab
 from devicelab.measurement import Workload
@@ -26,19 +28,29 @@ from search.stages import Workbench
 
 
 def choices_of_all(config: StudyConfig) -> Iterator[dict[str, Any]]:
-    """Yield the choices of every candidate of the space of *config*; each key is a list of choices or one value."""
+    """Yield the choices of every candidate of the space of *config*; each key is a list of choices or one value.
+
+    A ratio stands only where something is pruned, and where it varies.
+    """
     space = config.space
+    ratios = _choices(space.pruning_ratio)
     keys: dict[str, tuple[Any, ...]] = {
         "architecture": space.architecture,
         "input_size": space.input_size,
         "population": space.population,
         "learning_rate": _choices(space.training.learning_rate),
         "pruning": space.pruning,
+        "pruning_ratio": ratios,
         "quantization": space.quantization,
         "threads": space.threads,
     }
     for answers in itertools.product(*keys.values()):
-        yield dict(zip(keys, answers, strict=True))
+        choices = dict(zip(keys, answers, strict=True))
+        if choices["pruning"] == "none" and choices["pruning_ratio"] != ratios[0]:
+            continue
+        if choices["pruning"] == "none" or len(ratios) == 1:
+            del choices["pruning_ratio"]
+        yield choices
 
 
 def candidate_of(choices: dict[str, Any], config: StudyConfig) -> Candidate:
@@ -51,9 +63,10 @@ def _choices(setting: object) -> tuple[Any, ...]:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU seconds of this process, its threads and its children that ended."""
+    """Return the CPU seconds of this process, its threads and its children: those that ended, and those that run."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    running = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return sum(one.ru_utime + one.ru_stime for one in used) + sum(one.user + one.system for one in running)
 
 
 class Timed:

@@ -1,10 +1,7 @@
 """Who proposes candidates: Optuna's samplers by name, and what they learn from.
 
-``"tpe"`` and ``"nsga2"`` learn from the trials of an Optuna study, which ``search.study`` keeps. ``"gp"`` is asked in a
-study of its own, made for one question, because it models only keys that every trial has, and takes every value for
-true: there a trial that lacks a key (a condition does not hold) has its lowest or first value, and one that is
-infeasible has the mean of the others in the objectives that nobody knows. Trials under way are in it, so that it
-does not propose beside them (qLogEHVI; Daulton et al., arXiv 2006.05078, with the constraints' probability to hold).
+``"tpe"`` and ``"nsga2"`` learn from the trials of an Optuna study, which ``search.study`` keeps. ``"gp"`` is ours
+(``search.acquisition``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,15 +17,8 @@ from search.config import StudyConfig
 from search.objectives import DIRECTIONS, Outcome
 from search.proposing import SamplerConfig
 from search.ranking import best_rows
-from search.space import Probe, asked, suggest
-
-GP_LEARNS = 60
-"""Trials that a Gaussian process learns from."""
-GP_EFFORT = {"_n_preliminary_samples": 512, "_n_local_search": 3, "_n_qmc_samples_ehvi": 32, "_n_qmc_samples_qei": 32}
-"""How thoroughly it looks for its best proposal. Optuna 5.0 has no switch for this; with its own numbers (2048, 10,
-128, 128) a question with three objectives took 6 to 28 CPU seconds on a busy machine, with these 1 to 3."""
-
-type Params = Mapping[str, Any]
+from search.remaining import Params
+from search.space import Probe, suggest
 
 
 class Told(NamedTuple):
@@ -47,27 +37,6 @@ def sampler_of(settings: SamplerConfig, seed: int) -> optuna.samplers.BaseSample
             return optuna.samplers.NSGAIISampler(population_size=max(2, settings.startup_trials), seed=seed)
         case _:
             return optuna.samplers.RandomSampler(seed=seed)
-
-
-def gp_params(config: StudyConfig, told: Sequence[Told], running: Sequence[Params], seed: int) -> dict[str, Any]:
-    """Return what a Gaussian process proposes after *told*, beside *running*: the parameters that apply.
-
-    By chance until ``startup_trials`` of them are complete or infeasible.
-    """
-    keys = distributions_of(config)
-    known = [trial for trial in told if trial.outcome.state in {"complete", "infeasible"}]
-    finished = _finished(thinned_told(known, config, GP_LEARNS, np.random.default_rng(seed)), config)
-    sampler = optuna.samplers.GPSampler(
-        seed=seed, n_startup_trials=max(1, config.sampler.startup_trials), warn_independent_sampling=False
-    )
-    for name, count in GP_EFFORT.items():
-        setattr(sampler, name, count)
-    scratch = optuna.create_study(directions=_directions(config), sampler=sampler)
-    scratch.add_trials(finished)
-    scratch.add_trials(
-        [create_trial(state=TrialState.RUNNING, params=_whole(one, keys), distributions=keys) for one in running]
-    )
-    return asked(config, scratch.ask(fixed_distributions=keys).params)
 
 
 def thinned_told(told: Sequence[Told], config: StudyConfig, count: int, rng: np.random.Generator) -> list[Told]:

@@ -16,6 +16,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from search.acquisition import gp_params
 from search.budget import Spent
 from search.candidate import Candidate
 from search.config import StudyConfig
@@ -26,7 +27,7 @@ from search.objectives import DIRECTIONS, Outcome
 from search.recalled import Recalled
 from search.record import Event, StudyRecord, TrialAsked, TrialReported, TrialTold
 from search.remaining import Remaining
-from search.sampling import Told, gp_params, sampler_of, thinned
+from search.sampling import Told, sampler_of, thinned
 from search.space import covering_design, suggest
 from search.staged import Staged
 from search.thrift import ThriftyTPE, cooled, first_params
@@ -38,7 +39,7 @@ hypervolume: -0.3 % +- 0.5 % (95 %, 20 seeds, 400 trials)."""
 ATTEMPTS = 20
 """How often the sampler is asked for a candidate that is new, before a known one is taken (the last half at random)."""
 GP_ATTEMPTS = 2
-"""How often of these a Gaussian process is asked, which takes seconds; then chance is."""
+"""How often of these Gaussian processes are asked, which proposes what is known only when nothing else was drawn."""
 
 PRIOR = "prior"
 """Marks, in Optuna, a trial of another study."""
@@ -209,15 +210,15 @@ class Study:
         seed = int(np.random.SeedSequence([self._config.seed, number, attempt]).generate_state(1)[0])
         if attempt == 0 and number < len(self._design):
             return self._given(self._design[number])
+        alpha = cooled(number, self._config.budget.trials) if settings.cost_aware else 0.0
         if settings.name == "gp" and attempt < GP_ATTEMPTS:
             running = [self._live[other].params for other in sorted(self._live)]
-            return self._given(gp_params(self._config, self._told, running, seed))
+            return self._given(gp_params(self._config, self._told, running, self._remaining, alpha, seed))
         if attempt >= ATTEMPTS // 2:
             settings = settings.model_copy(update={"name": "random"})
         if settings.name != "tpe" or not settings.cost_aware:
             self._optuna.sampler = sampler_of(settings, seed)
             return self._optuna.ask()
-        alpha = cooled(number, self._config.budget.trials)
         if len(self._optuna.get_trials(deepcopy=False, states=LEARNT)) < settings.startup_trials:
             return self._given(first_params(self._config, self._remaining, alpha, np.random.default_rng(seed)))
         self._optuna.sampler = ThriftyTPE(settings, seed, self._remaining, alpha)

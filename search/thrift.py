@@ -59,14 +59,14 @@ def first_params(config: StudyConfig, remaining: Remaining, alpha: float, rng: n
     grafts = [known[place] for place in rng.integers(len(known), size=FIRST)] if known else []
     drawn = []
     for fixed in [*[{}] * FIRST, *grafts]:
-        answers = _Fixed(rng, fixed)
+        answers = Grafted(rng, fixed)
         suggest(answers, config)
         drawn.append(answers.asked)
     costs = np.array([remaining.cost(params) for params in drawn])
     return drawn[int(np.argmax(worth(rng.gumbel(size=len(drawn)), costs, alpha)))]
 
 
-class _Fixed(Drawn):
+class Grafted(Drawn):
     """Answers by chance where *fixed* has no answer; ``asked`` holds what was answered."""
 
     def __init__(self, rng: np.random.Generator, fixed: Mapping[str, Any]) -> None:

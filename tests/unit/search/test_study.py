@@ -17,18 +17,10 @@ from search.errors import LedgerError, StudyError
 from search.ledger import Ledger
 from search.objectives import Outcome
 from search.record import StudyOpened, TrialAsked, TrialTold
-from search.sampling import Told, gp_params, thinned
-from search.space import Given, covering_design, suggest
+from search.sampling import thinned
 from search.study import Question, Study
 
 SAMPLERS = ("tpe", "nsga2", "random", "gp")
-
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a Gaussian process propose quickly; how well is not tested here."""
-    effort = {"_n_preliminary_samples": 16, "_n_local_search": 1, "_n_qmc_samples_ehvi": 4, "_n_qmc_samples_qei": 4}
-    monkeypatch.setattr("search.sampling.GP_EFFORT", effort)
 
 
 def _with(config: StudyConfig, *, sampler: str = "tpe", startup: int = 5, trials: int = 12) -> StudyConfig:
@@ -95,7 +87,7 @@ def _asked(path: Path) -> list[TrialAsked]:
 def test_a_study_that_dies_at_every_point_asks_what_it_would_have_asked(
     config: StudyConfig, tmp_path: Path, sampler: str
 ) -> None:
-    config = _with(config, sampler=sampler, startup=6 if sampler == "gp" else 4)
+    config = _with(config, sampler=sampler, startup=4)
     smooth, rough = tmp_path / "smooth.db", tmp_path / "rough.db"
     with _study(config, smooth) as study:
         while question := study.ask():
@@ -297,8 +289,7 @@ def test_no_candidate_is_evaluated_twice_and_known_ones_are_answered_from_the_le
 def test_each_sampler_drives_thirty_trials_three_at_a_time_and_proposes_none_twice(
     config: StudyConfig, tmp_path: Path, sampler: str
 ) -> None:
-    startup = 16 if sampler == "gp" else 6  # a Gaussian process takes its time
-    config = _with(config, sampler=sampler, startup=startup, trials=30)
+    config = _with(config, sampler=sampler, startup=6, trials=30)
     config = config.model_copy(update={"objectives": ("f1", "latency")})
     seen: list[str] = []
     with _study(config, tmp_path / "l.db") as study:
@@ -310,16 +301,6 @@ def test_each_sampler_drives_thirty_trials_three_at_a_time_and_proposes_none_twi
             question = running.popleft()
             study.tell(question.number, _judge(question))
     assert len(seen) == len(set(seen)) == 30, "what runs counts as known"
-
-
-def test_a_gaussian_process_keeps_away_from_what_is_being_evaluated(config: StudyConfig) -> None:
-    designs = [covering_design(config.model_copy(update={"seed": seed})) for seed in range(3)]
-    params = [row for design in designs for row in design]
-    told = [Told(row, _judge(Question(0, suggest(Given(row), config)))) for row in params]
-    alone = gp_params(config, told, [], seed=1)
-    assert gp_params(config, told, [], seed=1) == alone
-    assert gp_params(config, told, [alone], seed=1) != alone
-    assert suggest(Given(alone), config), "what it proposes is a candidate"
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
