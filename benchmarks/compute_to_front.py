@@ -254,7 +254,7 @@ def oracle(table: Table, best: float) -> list[float]:
 
 
 def less(flat: NDArray[np.float64], arm: NDArray[np.float64], most: float) -> NDArray[np.float64]:
-    """Return how many times less *arm* took than *flat*, by seed; at least, where *flat* was ended after *most* seconds.
+    """Return how many times less *arm* took than *flat*, by seed; at least, where *flat* was ended after *most*.
 
     That is 1 where neither got there, 0 where only *flat* did.
     """

@@ -76,20 +76,22 @@ def gp_params(  # noqa: PLR0917 - what is asked, what is known, and by which cha
 ) -> dict[str, Any]:
     """Return the parameters with the most expected improvement for cost^*alpha* after *told*, beside *running*.
 
-    By chance, the cheap before the dear, while an objective is known in fewer than ``FEWEST`` trials.
+    By chance, the cheap before the dear, while an objective is known in fewer than ``FEWEST`` trials, and where no key
+    varies.
     """
     rng = np.random.default_rng(seed)
+    keys = distributions_of(config)
     past = [trial for trial in told if trial.outcome.state in {"complete", "infeasible"}]
     past = thinned_told(past, config, LEARNT, rng)
     names = config.objectives
-    if any(sum(name in trial.outcome.values for trial in past) < FEWEST for name in names):
+    if not keys or any(sum(name in trial.outcome.values for trial in past) < FEWEST for name in names):
         return first_params(config, remaining, alpha, rng)
     complete = [trial for trial in past if trial.outcome.state == "complete"]
     losses = np.array([[_loss(name, trial.outcome.values[name]) for name in names] for trial in complete])
     losses = losses.reshape(-1, len(names))
     best = [complete[place].params for place in np.flatnonzero(_front(losses))]
     drawn = _drawn(config, best, remaining, rng)
-    asked = _Asked(distributions_of(config), past, drawn, running)
+    asked = _Asked(keys, past, drawn, running)
     predictions = [_objective(name, asked, rng) for name in names]
     believed = np.stack([mean for _, mean in predictions], axis=-1)
     corner = np.array([_loss(name, config.reference_point[name]) for name in names])

@@ -139,6 +139,15 @@ def test_it_asks_by_chance_until_every_objective_is_known_twice(config: StudyCon
     assert all(suggest(Given(one), config) for one in found)
 
 
+def test_where_nothing_varies_there_is_one_answer(small: StudyConfig) -> None:
+    space = small.space.model_copy(
+        update={"architecture": (V3,), "population": ("all",), "quantization": ("int8",), "threads": (1,)}
+    )
+    single = small.model_copy(update={"space": space})
+    outcome = _complete(_params(V3, "all"))
+    assert gp_params(single, [Told({}, outcome)] * 3, [], Remaining(single), 1.0, seed=0) == {}
+
+
 def test_of_the_whole_space_it_proposes_candidates(config: StudyConfig) -> None:
     """Keys that do not apply are not asked; ranges, choices and three objectives."""
     designs = [covering_design(config.model_copy(update={"seed": seed})) for seed in range(3)]
