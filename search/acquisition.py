@@ -21,8 +21,7 @@ from search.gaussian import Columns, Known, predicted
 from search.objectives import DIRECTIONS, ObjectiveName
 from search.remaining import TRAINING, Params, Remaining
 from search.sampling import Told, distributions_of, thinned_told
-from search.space import suggest
-from search.thrift import Grafted, first_params, worth
+from search.thrift import drawn_params, first_params, worth
 
 LEARNT = 60
 """Trials that the processes learn from: the best and a sample of the others (``search.sampling.thinned``)."""
@@ -137,9 +136,8 @@ def _drawn(
     bases = [*[{}] * FRESH, *some(remaining.trainings, GRAFTS), *map(most, some(best, NEIGHBOURS))]
     found: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
     for fixed in bases:
-        answers = Grafted(rng, fixed)
-        suggest(answers, config)
-        found.setdefault(tuple(answers.asked.items()), answers.asked)
+        params = drawn_params(config, fixed, rng)
+        found.setdefault(tuple(params.items()), params)
     return list(found.values())
 
 

@@ -57,16 +57,19 @@ def first_params(config: StudyConfig, remaining: Remaining, alpha: float, rng: n
     """Return the parameters of a trial drawn by chance, the cheaper the likelier."""
     known = remaining.trainings
     grafts = [known[place] for place in rng.integers(len(known), size=FIRST)] if known else []
-    drawn = []
-    for fixed in [*[{}] * FIRST, *grafts]:
-        answers = Grafted(rng, fixed)
-        suggest(answers, config)
-        drawn.append(answers.asked)
+    drawn = [drawn_params(config, fixed, rng) for fixed in [*[{}] * FIRST, *grafts]]
     costs = np.array([remaining.cost(params) for params in drawn])
     return drawn[int(np.argmax(worth(rng.gumbel(size=len(drawn)), costs, alpha)))]
 
 
-class Grafted(Drawn):
+def drawn_params(config: StudyConfig, fixed: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the parameters of a candidate that are *fixed* where they apply, else drawn by chance."""
+    answers = _Fixed(rng, fixed)
+    suggest(answers, config)
+    return answers.asked
+
+
+class _Fixed(Drawn):
     """Answers by chance where *fixed* has no answer; ``asked`` holds what was answered."""
 
     def __init__(self, rng: np.random.Generator, fixed: Mapping[str, Any]) -> None:

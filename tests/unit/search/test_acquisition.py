@@ -12,7 +12,7 @@ from search.objectives import Outcome
 from search.remaining import Remaining
 from search.sampling import Told, distributions_of
 from search.space import Given, choices_of, covering_design, suggest
-from search.thrift import Grafted
+from search.thrift import drawn_params
 
 NETWORKS = {"mobilenetv3_small_100": 0.1, "mobilenetv2_100": 0.2}
 
@@ -168,10 +168,7 @@ def test_a_row_has_places_in_the_ranges_and_numbers_of_choices(config: StudyConf
     keys = distributions_of(config)
     encoded = Encoding(keys, families=True)
     rng = np.random.default_rng(0)
-    drawn = [Grafted(rng, {}) for _ in range(50)]
-    for answers in drawn:
-        suggest(answers, config)
-    rows = encoded([answers.asked for answers in drawn])
+    rows = encoded([drawn_params(config, {}, rng) for _ in range(50)])
     numbers = rows[:, ~encoded.columns.choices]
     assert rows.shape == (50, len(keys))
     assert ((numbers >= 0) & (numbers <= 1)).all()
