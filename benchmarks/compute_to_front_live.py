@@ -7,13 +7,15 @@ Both arms search the space of STUDY: they train, compress, repair, export with o
 on a simulated phone, one trial at a time with one thread. ``data/compute_to_front_live.toml`` has 8 candidates to a
 training, ``data/compute_to_front_tree.toml`` has 32.
 
-* ours: the driver of ``fer-search run`` as it is: TPE, latency first, shared stages, halving by default.
+* ours: the driver of ``fer-search run`` as it is: the sampler of STUDY, latency first, shared stages, halving by
+  default.
 * flat: ``ray.tune.Tuner`` with ``OptunaSearch`` (its TPE, F1 and latency), as its user would write it: every candidate
   is trained whole and measured last, in a folder of its own. The bound is applied when the front is read. What a
   user would have to think of, flat gets for nothing: reused actors with faces and converter warm, and a candidate that
   is proposed again is answered at once. It stops at the best hypervolume of ours, or when its budget is spent.
 
-Compute is the CPU time of the worker and all its processes from their start. For each seed (of trainings and search),
+Compute is the CPU time of the worker and all its processes from their start, and that of the driver, which proposes: in
+equal parts of its trials, as nobody notes it by trial. For each seed (of trainings and search),
 the CPU seconds to a share of the best hypervolume that either arm reached, and how many times less ours took (">="
 where flat never got there, "<=" where ours did not). An arm that is finished in ``--work`` is not run again. About 70
 CPU minutes a seed.
@@ -273,11 +275,25 @@ def run(arm: str, seed: int, arguments: argparse.Namespace, target: float = math
     folder.config_path.write_text(text, encoding="utf-8")
     prepare(folder)
     budget = arguments.flat_seconds, arguments.flat_minutes
+    before = time.process_time()
     reason = run_ours(folder) if arm == "ours" else run_flat(folder, target, *budget)
     if reason == "interrupted":
         raise KeyboardInterrupt
-    (path / FINISHED).write_text(reason, encoding="utf-8")
+    finish = Finish(reason, round(time.process_time() - before, 3))
+    (path / FINISHED).write_text(json.dumps(finish._asdict()), encoding="utf-8")
     return folder
+
+
+class Finish(NamedTuple):
+    """Why an arm ended, and the CPU seconds of its driver."""
+
+    reason: str
+    driver: float
+
+    @classmethod
+    def of(cls, folder: StudyFolder) -> "Finish":
+        """Return that of the arm that ran in *folder*."""
+        return cls(**json.loads((folder.path / FINISHED).read_text(encoding="utf-8")))
 
 
 class Point(NamedTuple):
@@ -288,8 +304,8 @@ class Point(NamedTuple):
     volume: float
 
 
-def curve_of(config: StudyConfig, ended: Sequence[Ended]) -> list[Point]:
-    """Return hypervolume over compute, a point per trial of *ended*.
+def curve_of(config: StudyConfig, ended: Sequence[Ended], driver: float = 0.0) -> list[Point]:
+    """Return hypervolume over compute, a point per trial of *ended*; each has its part of the *driver*'s CPU seconds.
 
     The corner is the bound of the latency, so what is too slow spans no volume.
     """
@@ -297,7 +313,7 @@ def curve_of(config: StudyConfig, ended: Sequence[Ended]) -> list[Point]:
     directions, corner = [DIRECTIONS[name] for name in names], [config.reference_point[name] for name in names]
     rows = np.array([[one.values.get(name, np.nan) for name in names] for one in ended]).reshape(-1, len(names))
     volumes = [hypervolume(rows[: place + 1], directions, corner).share for place in range(len(ended))]
-    cpu, wall = np.cumsum([one.cpu for one in ended]), np.cumsum([one.wall for one in ended])
+    cpu, wall = np.cumsum([one.cpu + driver / len(ended) for one in ended]), np.cumsum([one.wall for one in ended])
     return [Point(*point) for point in zip(cpu.tolist(), wall.tolist(), volumes, strict=True)]
 
 
@@ -307,10 +323,11 @@ def reached(curve: Sequence[Point], volume: float) -> float:
 
 
 class Compared(NamedTuple):
-    """A seed: both curves, the best volume, and how many candidates both evaluated, of which with equal F1."""
+    """A seed: curve and end of both arms, the best volume, how many candidates both have, of which with equal F1."""
 
     ours: list[Point]
     flat: list[Point]
+    ends: tuple[Finish, Finish]
     best: float
     both: int
     equal: int
@@ -321,12 +338,14 @@ def compared(seed: int, arguments: argparse.Namespace) -> Compared:
     ours = run("ours", seed, arguments)
     config, mine = ours.config, journal(ours.path)
     target = curve_of(config, mine)[-1].volume
-    theirs = journal(run("flat", seed, arguments, target).path)
+    flat = run("flat", seed, arguments, target)
+    theirs = journal(flat.path)
     known = {one.candidate: one.values for one in mine if len(one.values) >= len(config.objectives)}
     twins = [(one.values, known[one.candidate]) for one in theirs if one.candidate in known]
     equal = sum(one["f1"] == other["f1"] for one, other in twins)  # a phone's readings differ by its noise
-    curves = curve_of(config, mine), curve_of(config, theirs)
-    return Compared(*curves, max(curve[-1].volume for curve in curves), len(twins), equal)
+    ends = Finish.of(ours), Finish.of(flat)
+    curves = curve_of(config, mine, ends[0].driver), curve_of(config, theirs, ends[1].driver)
+    return Compared(*curves, ends, max(curve[-1].volume for curve in curves), len(twins), equal)
 
 
 def ratio(seed: Compared, share: float) -> tuple[str, float]:
@@ -340,25 +359,26 @@ def ratio(seed: Compared, share: float) -> tuple[str, float]:
 def table(seeds: dict[int, Compared]) -> str:
     """Return the comparison in lines."""
     lines = [
-        f"{'seed':>4} {'arm':4} {'trials':>6} {'CPU s':>6} {'wall s':>6} {'best':>6}"
+        f"{'seed':>4} {'arm':4} {'trials':>6} {'CPU s':>6} {'driver':>6} {'wall s':>6} {'best':>6}"
         + "".join(f"{f'CPU s to {share:.0%}':>14}" for share in SHARES)
     ]
     for number, seed in seeds.items():
-        for arm, curve in (("ours", seed.ours), ("flat", seed.flat)):
+        for arm, curve, end in zip(("ours", "flat"), (seed.ours, seed.flat), seed.ends, strict=True):
             times = [reached(curve, share * seed.best) for share in SHARES]
             shown = "".join(f"{'never' if math.isinf(value) else f'{value:.0f}':>14}" for value in times)
             last = curve[-1]
             lines.append(
-                f"{number:>4} {arm:4} {len(curve):>6} {last.cpu:>6.0f} {last.wall:>6.0f} {last.volume:>6.4f}{shown}"
+                f"{number:>4} {arm:4} {len(curve):>6} {last.cpu:>6.0f} {end.driver:>6.0f} {last.wall:>6.0f} "
+                f"{last.volume:>6.4f}{shown}  {end.reason}"
             )
         ratios = "".join(f"{f'{mark} {value:.1f}':>14}" for mark, value in (ratio(seed, share) for share in SHARES))
-        lines.append(f"{number:>4} {'times less':35}{ratios}   equal F1: {seed.equal} of {seed.both}")
+        lines.append(f"{number:>4} {'times less':38}{ratios}   equal F1: {seed.equal} of {seed.both}")
     middle = []
     for share in SHARES:
         marks, values = zip(*(ratio(seed, share) for seed in seeds.values()), strict=True)
         bounds = set(marks) - {""}
         middle.append("unknown" if len(bounds) > 1 else f"{''.join(bounds)} {np.median(values):.1f}")
-    return "\n".join([*lines, f"{'median, times less (goal 5)':40}" + "".join(f"{text:>14}" for text in middle)])
+    return "\n".join([*lines, f"{'median, times less (goal 5)':43}" + "".join(f"{text:>14}" for text in middle)])
 
 
 def draw(seeds: dict[int, Compared], path: Path) -> None:
