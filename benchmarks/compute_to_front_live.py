@@ -17,7 +17,7 @@ training, ``data/compute_to_front_tree.toml`` has 32.
 Compute is the CPU time of the worker and all its processes from their start, and that of the driver, which proposes: in
 equal parts of its trials, as nobody notes it by trial. For each seed (of trainings and search),
 the CPU seconds to a share of the best hypervolume that either arm reached, and how many times less ours took (">="
-where flat never got there, "<=" where ours did not). An arm that is finished in ``--work`` is not run again. About 70
+where flat never got there, "<=" where ours did not). An arm that is finished in ``--work`` is not run again. About 110
 CPU minutes a seed.
 """
 
