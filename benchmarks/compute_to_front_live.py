@@ -17,7 +17,7 @@ training, ``data/compute_to_front_tree.toml`` has 32.
 Compute is the CPU time of the worker and all its processes from their start, and that of the driver, which proposes: in
 equal parts of its trials, as nobody notes it by trial. For each seed (of trainings and search),
 the CPU seconds to a share of the best hypervolume that either arm reached, and how many times less ours took (">="
-where flat never got there, "<=" where ours did not). An arm that is finished in ``--work`` is not run again. About 110
+where flat never got there, "<=" where ours did not). An arm that is finished in ``--work`` is not run again. About 70
 CPU minutes a seed.
 """
 
@@ -279,21 +279,9 @@ def run(arm: str, seed: int, arguments: argparse.Namespace, target: float = math
     reason = run_ours(folder) if arm == "ours" else run_flat(folder, target, *budget)
     if reason == "interrupted":
         raise KeyboardInterrupt
-    finish = Finish(reason, round(time.process_time() - before, 3))
-    (path / FINISHED).write_text(json.dumps(finish._asdict()), encoding="utf-8")
+    finish = {"reason": reason, "driver": round(time.process_time() - before, 3)}
+    (path / FINISHED).write_text(json.dumps(finish), encoding="utf-8")
     return folder
-
-
-class Finish(NamedTuple):
-    """Why an arm ended, and the CPU seconds of its driver."""
-
-    reason: str
-    driver: float
-
-    @classmethod
-    def of(cls, folder: StudyFolder) -> "Finish":
-        """Return that of the arm that ran in *folder*."""
-        return cls(**json.loads((folder.path / FINISHED).read_text(encoding="utf-8")))
 
 
 class Point(NamedTuple):
@@ -322,12 +310,25 @@ def reached(curve: Sequence[Point], volume: float) -> float:
     return next((point.cpu for point in curve if point.volume >= volume - 1e-9), math.inf)
 
 
-class Compared(NamedTuple):
-    """A seed: curve and end of both arms, the best volume, how many candidates both have, of which with equal F1."""
+class Arm(NamedTuple):
+    """How an arm went, why it ended, and the CPU seconds of its driver."""
 
-    ours: list[Point]
-    flat: list[Point]
-    ends: tuple[Finish, Finish]
+    curve: list[Point]
+    reason: str
+    driver: float
+
+
+def arm_in(folder: StudyFolder) -> Arm:
+    """Return the arm that finished in *folder*."""
+    finish = json.loads((folder.path / FINISHED).read_text(encoding="utf-8"))
+    return Arm(curve_of(folder.config, journal(folder.path), finish["driver"]), **finish)
+
+
+class Compared(NamedTuple):
+    """A seed: both arms, the best volume, and how many candidates both evaluated, of which with equal F1."""
+
+    ours: Arm
+    flat: Arm
     best: float
     both: int
     equal: int
@@ -335,25 +336,24 @@ class Compared(NamedTuple):
 
 def compared(seed: int, arguments: argparse.Namespace) -> Compared:
     """Run both arms with *seed* and compare them."""
-    ours = run("ours", seed, arguments)
-    config, mine = ours.config, journal(ours.path)
-    target = curve_of(config, mine)[-1].volume
-    flat = run("flat", seed, arguments, target)
-    theirs = journal(flat.path)
-    known = {one.candidate: one.values for one in mine if len(one.values) >= len(config.objectives)}
-    twins = [(one.values, known[one.candidate]) for one in theirs if one.candidate in known]
+    mine = run("ours", seed, arguments)
+    ours = arm_in(mine)
+    theirs = run("flat", seed, arguments, ours.curve[-1].volume)
+    flat = arm_in(theirs)
+    objectives = len(mine.config.objectives)
+    known = {one.candidate: one.values for one in journal(mine.path) if len(one.values) >= objectives}
+    twins = [(one.values, known[one.candidate]) for one in journal(theirs.path) if one.candidate in known]
     equal = sum(one["f1"] == other["f1"] for one, other in twins)  # a phone's readings differ by its noise
-    ends = Finish.of(ours), Finish.of(flat)
-    curves = curve_of(config, mine, ends[0].driver), curve_of(config, theirs, ends[1].driver)
-    return Compared(*curves, ends, max(curve[-1].volume for curve in curves), len(twins), equal)
+    best = max(arm.curve[-1].volume for arm in (ours, flat))
+    return Compared(ours, flat, best, len(twins), equal)
 
 
 def ratio(seed: Compared, share: float) -> tuple[str, float]:
     """Return how many times less ours took to *share* of the best, a bound where one arm never got there."""
-    ours, flat = (reached(curve, share * seed.best) for curve in (seed.ours, seed.flat))
+    ours, flat = (reached(arm.curve, share * seed.best) for arm in (seed.ours, seed.flat))
     if math.isinf(flat):
-        return ">=", seed.flat[-1].cpu / ours
-    return ("<=", flat / seed.ours[-1].cpu) if math.isinf(ours) else ("", flat / ours)
+        return ">=", seed.flat.curve[-1].cpu / ours
+    return ("<=", flat / seed.ours.curve[-1].cpu) if math.isinf(ours) else ("", flat / ours)
 
 
 def table(seeds: dict[int, Compared]) -> str:
@@ -363,13 +363,13 @@ def table(seeds: dict[int, Compared]) -> str:
         + "".join(f"{f'CPU s to {share:.0%}':>14}" for share in SHARES)
     ]
     for number, seed in seeds.items():
-        for arm, curve, end in zip(("ours", "flat"), (seed.ours, seed.flat), seed.ends, strict=True):
-            times = [reached(curve, share * seed.best) for share in SHARES]
+        for name, arm in (("ours", seed.ours), ("flat", seed.flat)):
+            times = [reached(arm.curve, share * seed.best) for share in SHARES]
             shown = "".join(f"{'never' if math.isinf(value) else f'{value:.0f}':>14}" for value in times)
-            last = curve[-1]
+            last = arm.curve[-1]
             lines.append(
-                f"{number:>4} {arm:4} {len(curve):>6} {last.cpu:>6.0f} {end.driver:>6.0f} {last.wall:>6.0f} "
-                f"{last.volume:>6.4f}{shown}  {end.reason}"
+                f"{number:>4} {name:4} {len(arm.curve):>6} {last.cpu:>6.0f} {arm.driver:>6.0f} {last.wall:>6.0f} "
+                f"{last.volume:>6.4f}{shown}  {arm.reason}"
             )
         ratios = "".join(f"{f'{mark} {value:.1f}':>14}" for mark, value in (ratio(seed, share) for share in SHARES))
         lines.append(f"{number:>4} {'times less':38}{ratios}   equal F1: {seed.equal} of {seed.both}")
@@ -385,8 +385,8 @@ def draw(seeds: dict[int, Compared], path: Path) -> None:
     """Draw both curves of every seed."""
     figure = Figure(figsize=(4 * len(seeds), 3), layout="constrained")
     for place, (number, seed) in zip(figure.subplots(1, len(seeds), squeeze=False)[0], seeds.items(), strict=True):
-        for label, curve, colour in (("ours", seed.ours, "#0072B2"), ("flat", seed.flat, "#D55E00")):
-            times, volumes = [point.cpu for point in curve], [point.volume for point in curve]
+        for label, arm, colour in (("ours", seed.ours, "#0072B2"), ("flat", seed.flat, "#D55E00")):
+            times, volumes = [point.cpu for point in arm.curve], [point.volume for point in arm.curve]
             place.step([0.0, *times], [0.0, *volumes], where="post", label=label, color=colour)
         place.set(title=f"seed {number}", xlabel="CPU seconds", ylabel="hypervolume", ylim=(0, None))
         place.legend()
